@@ -1,0 +1,1 @@
+"""The fleet's Lambda functions, one package each."""

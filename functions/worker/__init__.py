@@ -1,0 +1,1 @@
+"""The worker: runs tasks of one lane. Agents live in `agents/`."""

@@ -1,0 +1,1 @@
+"""The agents. Every module here is looked through for decorated functions at synth."""

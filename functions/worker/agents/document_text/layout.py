@@ -1,0 +1,200 @@
+"""A text as lines, paragraphs and running text, without losing where each character stood.
+
+Invariant: every line and block knows its offsets in the submitted text. What is code (fenced, or
+indented under `::`) is never running text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_RULE = re.compile(r"([=\-~^\"'`#*+.:_])\1{2,}")
+_ITEM = re.compile(r"(?:[-*+•‣◦–—]|\(?(?:\d{1,3}(?:\.\d{1,3}){0,4}|[A-Za-z]|[ivxIVX]{1,5})[.)])\s+")
+_SENTENCE_END = (".", ":", ";", ",", "!", "?", ")", " and", " or")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_PROSE_WIDTH = 50
+_FALLBACK_WIDTH = 60
+
+
+class Line(NamedTuple):
+    """A line without its outer blanks; `start` is the offset of its first character that is none."""
+
+    start: int
+    indent: int
+    text: str
+
+    @property
+    def end(self) -> int:
+        """Offset behind its last character."""
+        return self.start + len(self.text)
+
+    @property
+    def is_rule(self) -> bool:
+        """Three or more of one punctuation mark and nothing else."""
+        return _RULE.fullmatch(self.text) is not None
+
+
+Paragraph = list[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph or list item as one line of text."""
+
+    text: str
+    starts: tuple[tuple[int, int], ...]
+
+    def offset(self, position: int) -> int:
+        """Where the character at `position` of the block stands in the submitted text."""
+        joined, original = self.starts[bisect_right(self.starts, (position, 1 << 62)) - 1]
+        return original + position - joined
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A text taken apart.
+
+    Attributes:
+        text: The text, with what is no character (lone surrogates) replaced one for one.
+        lines: All lines; blank ones have an empty text.
+        paragraphs: Runs of lines that are neither blank nor code.
+        body_indent: The indent that most long lines have.
+    """
+
+    text: str
+    lines: list[Line]
+    paragraphs: list[Paragraph]
+    body_indent: int
+
+
+def lay_out(text: str) -> Layout:
+    """Take `text` apart."""
+    if _SURROGATES.search(text):
+        text = _SURROGATES.sub("\ufffd", text)
+    lines = list(_read(text))
+    code = _code_lines(lines)
+    paragraphs: list[Paragraph] = []
+    current: Paragraph = []
+    for index, line in enumerate(lines):
+        if line.text and index not in code:
+            current.append(line)
+        elif current:
+            paragraphs.append(current)
+            current = []
+    if current:
+        paragraphs.append(current)
+    indents = Counter(line.indent for paragraph in paragraphs for line in paragraph if len(line.text) >= _PROSE_WIDTH)
+    body_indent = indents.most_common(1)[0][0] if indents else 0
+    return Layout(text=text, lines=lines, paragraphs=paragraphs, body_indent=body_indent)
+
+
+def _read(text: str) -> Iterator[Line]:
+    position = 0
+    for raw in text.splitlines(keepends=True):
+        stripped = raw.strip().strip("\ufeff").strip()
+        lead = raw.find(stripped) if stripped else 0
+        indent = len(raw[:lead].expandtabs(8)) if lead else 0
+        yield Line(position + lead, indent, stripped)
+        position += len(raw)
+
+
+def _code_lines(lines: Sequence[Line]) -> set[int]:
+    code: set[int] = set()
+    opened: tuple[int, str] | None = None
+    for index, line in enumerate(lines):
+        mark = line.text[:3]
+        if mark not in ("```", "~~~"):
+            continue
+        if opened is None:
+            opened = (index, mark)
+        elif opened[1] == mark and not line.text.strip(mark[0]):
+            code.update(range(opened[0], index + 1))
+            opened = None
+    # A fence that is never closed is no fence: a stray mark must not swallow the document.
+    below: int | None = None
+    for index, line in enumerate(lines):
+        if not line.text or index in code:
+            continue
+        if below is not None and line.indent > below:
+            code.add(index)
+            continue
+        below = None
+        if line.text.endswith("::") and _is_blank(lines, index + 1):
+            below = line.indent
+    return code
+
+
+def _is_blank(lines: Sequence[Line], index: int) -> bool:
+    return index < len(lines) and not lines[index].text
+
+
+def width_of(paragraph: Sequence[Line]) -> int:
+    """The column at which the paragraph's lines are wrapped, as far as it shows."""
+    return max(_FALLBACK_WIDTH, max(line.indent + len(line.text) for line in paragraph))
+
+
+def breaks_early(line: Line, following: Line, width: int) -> bool:
+    """The next line's first word had room on this one: its author meant the break."""
+    word = following.text.split(maxsplit=1)[0]
+    return line.indent + len(line.text) + 1 + len(word) <= width
+
+
+def running_text(layout: Layout, cuts: Sequence[tuple[int, int]] = ()) -> list[Block]:
+    """The paragraphs and list items, each joined to one line.
+
+    Args:
+        layout: The text.
+        cuts: Ranges of offsets to leave out, in order and without overlap.
+    """
+    blocks: list[Block] = []
+    waiting = list(reversed(cuts))
+    for paragraph in layout.paragraphs:
+        parts: list[Line] = []
+        width = width_of(paragraph)
+        for index, line in enumerate(paragraph):
+            previous = paragraph[index - 1] if index else None
+            if line.is_rule or (previous and _starts_item(previous, line, width)):
+                _close(blocks, parts)
+                parts = []
+            if line.is_rule:
+                continue
+            start = line.start
+            while waiting and waiting[-1][1] <= start:
+                waiting.pop()
+            if waiting and waiting[-1][0] <= start:
+                start = waiting[-1][1]
+            if start < line.end:
+                kept = line.text[start - line.start :]
+                shorter = kept.lstrip()
+                parts.append(Line(start + len(kept) - len(shorter), line.indent, shorter))
+            else:
+                _close(blocks, parts)
+                parts = []
+        _close(blocks, parts)
+    return blocks
+
+
+def _starts_item(previous: Line, line: Line, width: int) -> bool:
+    found = _ITEM.match(line.text)
+    if found is None:
+        return False
+    if not line.text[0].isalnum() and line.text[0] != "(":
+        return True
+    # A number may have got to the start of a line by wrapping.
+    return previous.text.endswith(_SENTENCE_END) or breaks_early(previous, line, width)
+
+
+def _close(blocks: list[Block], parts: Sequence[Line]) -> None:
+    if not parts:
+        return
+    position = 0
+    starts = []
+    for part in parts:
+        starts.append((position, part.start))
+        position += len(part.text) + 1
+    blocks.append(Block(" ".join(part.text for part in parts), tuple(starts)))

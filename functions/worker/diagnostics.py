@@ -1,0 +1,174 @@
+"""Agents that exercise the fleet itself; deployed only where `diagnostics = true`.
+
+They fail, stall and kill their process on purpose, and count what really happened outside the
+event log, in the `control` table, so that a log that lied would be found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Annotated, Any, Literal
+
+from flotilla.runtime.settings import WorkerSettings
+from pydantic import BaseModel, ConfigDict, Field
+
+from flotilla.agents import Context, SyncContext, agent
+from flotilla.clock import SystemClock
+from flotilla.errors import PermanentError, RetryableError
+from flotilla.runtime import clients
+
+_EXIT_STATUS = 1
+_COUNTERS_KEPT_SECONDS = 86_400
+
+
+class Model(BaseModel):
+    """Base of the inputs: nothing but what is declared."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class EchoInput(Model):
+    """Any JSON value."""
+
+    value: Any
+
+
+@agent("diagnostics.echo", timeout_seconds=10)
+async def echo(task: EchoInput, ctx: Context) -> Any:
+    """Answer the value."""
+    return task.value
+
+
+class SleepInput(Model):
+    """How long to sleep."""
+
+    seconds: Annotated[float, Field(ge=0, le=50)]
+
+
+class SleepOutput(BaseModel):
+    """How long it slept."""
+
+    slept_seconds: float
+
+
+@agent("diagnostics.sleep", timeout_seconds=55)
+async def sleep(task: SleepInput, ctx: Context) -> SleepOutput:
+    """Sleep without holding up its batch."""
+    await asyncio.sleep(task.seconds)
+    return SleepOutput(slept_seconds=task.seconds)
+
+
+class FlakyInput(Model):
+    """How often to fail, and how."""
+
+    fail_attempts: Annotated[int, Field(ge=0, le=100)]
+    error: Literal["retryable", "permanent"] = "retryable"
+
+
+class AttemptOutput(BaseModel):
+    """Which attempt made it."""
+
+    attempt: int
+
+
+@agent("diagnostics.flaky", timeout_seconds=10, max_attempts=5, backoff_base_seconds=0.5, backoff_cap_seconds=5)
+def flaky(task: FlakyInput, ctx: SyncContext) -> AttemptOutput:
+    """Fail the first attempts."""
+    if ctx.attempt <= task.fail_attempts:
+        if task.error == "permanent":
+            raise PermanentError("told to fail for good", code="told_to_fail")
+        raise RetryableError("told to fail", code="told_to_fail")
+    return AttemptOutput(attempt=ctx.attempt)
+
+
+class CrashInput(Model):
+    """How often to die, and at which point."""
+
+    crash_attempts: Annotated[int, Field(ge=0, le=100)]
+    when: Literal["before", "after_effect"] = "before"
+
+
+class CrashOutput(BaseModel):
+    """What the world outside saw.
+
+    Attributes:
+        attempt: The attempt that made it.
+        sends: How often the effect was sent.
+        effects: How many distinct idempotency keys it was sent with: what a receiver that honours
+            the key would have done.
+    """
+
+    attempt: int
+    sends: int
+    effects: int
+
+
+@agent("diagnostics.crash", timeout_seconds=2, max_attempts=5)
+def crash(task: CrashInput, ctx: SyncContext) -> CrashOutput:
+    """Kill its own process in the first attempts."""
+    dies = ctx.attempt <= task.crash_attempts
+    if dies and task.when == "before":
+        os._exit(_EXIT_STATUS)
+    sends, effects = _Counters(ctx.task_id).send("effect", ctx.idempotency_key("effect"))
+    if dies:
+        os._exit(_EXIT_STATUS)
+    return CrashOutput(attempt=ctx.attempt, sends=sends, effects=effects)
+
+
+class StepsInput(Model):
+    """How many steps, and after which to die once."""
+
+    count: Annotated[int, Field(ge=1, le=100)]
+    crash_at: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
+class StepsOutput(BaseModel):
+    """How often each step's function really ran, counted outside the log."""
+
+    attempt: int
+    runs: dict[str, int]
+
+
+@agent("diagnostics.steps", timeout_seconds=5, max_attempts=5)
+def steps(task: StepsInput, ctx: SyncContext) -> StepsOutput:
+    """Run durable steps and die once after step `crash_at`."""
+    counters = _Counters(ctx.task_id)
+    names = [f"step-{number}" for number in range(1, task.count + 1)]
+    for number, name in enumerate(names, start=1):
+        ctx.step(name, counters.add, name)
+        if number == task.crash_at and counters.add("crash") == 1:
+            os._exit(_EXIT_STATUS)
+    return StepsOutput(attempt=ctx.attempt, runs={name: counters.add(name, 0) for name in names})
+
+
+class _Counters:
+    """Counters of one task in the `control` table, moved by atomic `ADD`."""
+
+    def __init__(self, task_id: str) -> None:
+        self._task_id = task_id
+        self._table = WorkerSettings.read().control_table
+
+    def add(self, name: str, amount: int = 1) -> int:
+        """Add to a counter and return where it stands."""
+        return int(self._update(name, {":amount": {"N": str(amount)}})["total"]["N"])
+
+    def send(self, name: str, idempotency_key: str) -> tuple[int, int]:
+        """Count a send; returns all sends and the distinct keys among them."""
+        found = self._update(name, {":amount": {"N": "1"}, ":key": {"SS": [idempotency_key]}})
+        return int(found["total"]["N"]), len(found["distinct"]["SS"])
+
+    def _update(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
+        expires_at = SystemClock().now_ms() // 1000 + _COUNTERS_KEPT_SECONDS
+        # "total" is a reserved word; "distinct" too.
+        added = "#total :amount, #distinct :key" if ":key" in values else "#total :amount"
+        names = {"#total": "total", "#expires": "expires_at"} | ({"#distinct": "distinct"} if ":key" in values else {})
+        answer = clients.dynamodb().update_item(
+            TableName=self._table,
+            Key={"pk": {"S": f"DIAGNOSTICS#{self._task_id}"}, "sk": {"S": name}},
+            UpdateExpression=f"ADD {added} SET #expires = :expires",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values | {":expires": {"N": str(expires_at)}},
+            ReturnValues="ALL_NEW",
+        )
+        return dict(answer["Attributes"])

@@ -1,0 +1,96 @@
+"""Entry point of the worker functions: an SQS batch in, the messages to keep out."""
+
+from __future__ import annotations
+
+import os
+import random
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from flotilla.runtime.settings import WorkerSettings
+
+from flotilla.agents.catalog import Catalog
+from flotilla.agents.loader import AgentLoader
+from flotilla.clock import SystemClock
+from flotilla.dynamo.event_log import DynamoEventLog
+from flotilla.models import Delivery
+from flotilla.runtime import clients, logging, threads
+from flotilla.runtime.watchdog import LeaseWatchdog
+from flotilla.s3.payload_store import S3PayloadStore
+from flotilla.services.attempt import AttemptTools, Invocation
+from flotilla.services.batch import BatchResult, BatchService
+from flotilla.services.claim_check import ClaimCheck
+from flotilla.sqs.lanes import SqsLaneReceipts
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_AWS_THREADS = 20  # two calls for each task of a full batch
+_AGENT_THREADS = 32  # a full batch of plain agents, and their steps
+_OVERRUN_EXIT_STATUS = 75  # EX_TEMPFAIL
+
+
+@cache
+def _tools() -> AttemptTools:
+    settings = WorkerSettings.read()
+    lane = settings.lanes[settings.lane]
+    clock = SystemClock()
+    aws = threads.ThreadRunner("aws", _AWS_THREADS)
+    return AttemptTools(
+        log=DynamoEventLog(clients.dynamodb(), settings.events_table, settings.retention_days, aws),
+        receipts=SqsLaneReceipts(clients.sqs(), lane.queue_url, lane.dlq_url, aws),
+        claim_check=ClaimCheck(
+            S3PayloadStore(clients.s3, settings.payloads_bucket, aws), settings.inline_payload_bytes
+        ),
+        catalog=Catalog.deployed(),
+        loader=AgentLoader(),
+        clock=clock,
+        run_agent=threads.ThreadRunner("agent", _AGENT_THREADS),
+        watchdog=LeaseWatchdog(clock),
+        random=random.Random(),
+    )
+
+
+def _deliveries(event: dict[str, Any]) -> list[Delivery]:
+    return [
+        Delivery(
+            message_id=record["messageId"],
+            receipt_handle=record["receiptHandle"],
+            group=record["attributes"]["MessageGroupId"],
+            receive_count=int(record["attributes"]["ApproximateReceiveCount"]),
+            body=record["body"],
+        )
+        for record in event["Records"]
+    ]
+
+
+async def _run(event: dict[str, Any], invocation: Invocation) -> BatchResult:
+    tools = _tools()
+    result = await BatchService(tools).run(_deliveries(event), invocation)
+    if invocation.overrunning:
+        # A plain agent still runs on its thread though its attempt is over. Only the end of the process
+        # stops it; what is done is deleted first, since Lambda takes a dead process for a failed batch.
+        await tools.receipts.delete(result.done)
+        os._exit(_OVERRUN_EXIT_STATUS)
+    return result
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Run a batch.
+
+    Args:
+        event: What Lambda's SQS event source sends.
+        context: The invocation's context.
+
+    Returns:
+        A partial batch response: the messages that must stay on the lane.
+    """
+    logging.configured()
+    now_ms = SystemClock().now_ms()
+    invocation = Invocation(
+        worker=f"{context.function_name}/{context.aws_request_id}",
+        began_ms=now_ms,
+        ends_ms=now_ms + context.get_remaining_time_in_millis(),
+    )
+    result = threads.run(_run(event, invocation))
+    return {"batchItemFailures": [{"itemIdentifier": delivery.message_id} for delivery in result.again]}

@@ -1,0 +1,225 @@
+"""What an agent is handed beside its input.
+
+Invariant: everything an agent makes durable goes through its attempt's journal, so an attempt
+that lost its task can record nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from flotilla.clock import Clock
+from flotilla.models import Payload, TaskMessage
+from flotilla.ports import RunSync
+
+T = TypeVar("T")
+
+
+class StepJournal(Protocol):
+    """Where an attempt's steps are recorded and found again."""
+
+    async def recorded(self, step: str) -> Payload | None:
+        """What an earlier attempt, or this one, recorded for `step`."""
+        ...
+
+    async def record(self, step: str, value: Any, duration_ms: int) -> None:
+        """Record a step's result.
+
+        Raises:
+            AttemptRevokedError: Another worker owns the task now.
+        """
+        ...
+
+    async def value_of(self, payload: Payload) -> Any:
+        """The recorded value itself."""
+        ...
+
+
+class StepTaker:
+    """Names an attempt's steps, finds what is recorded of them, and records what is not."""
+
+    def __init__(self, journal: StepJournal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._occurrences: dict[str, int] = {}
+
+    async def find(self, name: str, function: Callable[..., Any]) -> tuple[Step, Any]:
+        """The next step of that name, and its recorded result where `step.found`."""
+        count = self._occurrences.get(name, 0) + 1
+        self._occurrences[name] = count
+        key = name if count == 1 else f"{name}#{count}"
+        recorded = await self._journal.recorded(key)
+        if recorded is None:
+            return Step(key, found=False, began_ms=self._clock.now_ms()), None
+        return Step(key, found=True, began_ms=0), _revive(function, await self._journal.value_of(recorded))
+
+    async def record(self, step: Step, function: Callable[..., Any], result: Any) -> Any:
+        """Record what `function` returned; returns it as a replay would."""
+        value = to_jsonable_python(result)
+        await self._journal.record(step.key, value, self._clock.now_ms() - step.began_ms)
+        return _revive(function, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an attempt: its key in the log, and whether an earlier attempt recorded it."""
+
+    key: str
+    found: bool
+    began_ms: int
+
+
+class TaskLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds task id, attempt, tenant and trace id to every line an agent logs."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Merge the line's own keys over the task's."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+class Context:
+    """The context of one attempt of an async agent.
+
+    Attributes:
+        task_id: Id of the task.
+        tenant: Whose task it is.
+        agent: Name of the agent.
+        session: The session it belongs to, if any.
+        attempt: Number of this attempt, from 1.
+        deadline_ms: The task's deadline (epoch milliseconds), if it has one.
+        logger: Logs with the task's keys on every line.
+        steps: What `step` works with.
+    """
+
+    def __init__(
+        self,
+        message: TaskMessage,
+        *,
+        attempt: int,
+        ends_ms: int,
+        steps: StepTaker,
+        clock: Clock,
+        run_sync: RunSync,
+        logger: logging.Logger,
+    ) -> None:
+        self.task_id = message.task_id
+        self.tenant = message.tenant
+        self.agent = message.agent
+        self.session = message.session
+        self.attempt = attempt
+        self.deadline_ms = message.deadline_ms
+        self.logger = TaskLogger(logger, log_keys(message, attempt))
+        self._ends_ms = ends_ms
+        self.steps = steps
+        self._clock = clock
+        self._run_sync = run_sync
+
+    def remaining_seconds(self) -> float:
+        """Seconds until this attempt is stopped."""
+        return max(0.0, (self._ends_ms - self._clock.now_ms()) / 1000)
+
+    def idempotency_key(self, step: str = "") -> str:
+        """A key for an effect on the outside world: the same in every attempt of this task.
+
+        Args:
+            step: Which effect, where a task has several.
+        """
+        return hashlib.sha256(f"{self.task_id}\0{step}".encode()).hexdigest()[:32]
+
+    async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run `function` once in the life of the task and record what it returns.
+
+        In a later attempt the recorded result is returned and the function is not called. A process
+        that dies after the function's effect and before the record makes it run again: give effects
+        on the outside `idempotency_key(name)`.
+
+        Args:
+            name: Name of the step. A name used again in the same attempt is its next occurrence.
+            function: A plain function (run on a thread) or a coroutine function.
+            *args: Passed on to it.
+            **kwargs: Passed on to it.
+
+        Returns:
+            The result as a replay returns it: validated to the function's return annotation where
+            it has one, else plain JSON values. So an attempt cannot tell a replay from a first run.
+
+        Raises:
+            AttemptRevokedError: Another worker owns the task now.
+        """
+        step, result = await self.steps.find(name, function)
+        if step.found:
+            return result
+        if inspect.iscoroutinefunction(function):
+            result = await function(*args, **kwargs)
+        else:
+            result = await self._run_sync(lambda: function(*args, **kwargs))
+        return await self.steps.record(step, function, result)
+
+
+class SyncContext:
+    """The context of one attempt of a plain (threaded) agent: `Context` without `await`."""
+
+    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+        self._context = context
+        self._loop = loop
+        self.task_id = context.task_id
+        self.tenant = context.tenant
+        self.agent = context.agent
+        self.session = context.session
+        self.attempt = context.attempt
+        self.deadline_ms = context.deadline_ms
+        self.logger = context.logger
+
+    def remaining_seconds(self) -> float:
+        """See `Context.remaining_seconds`."""
+        return self._context.remaining_seconds()
+
+    def idempotency_key(self, step: str = "") -> str:
+        """See `Context.idempotency_key`."""
+        return self._context.idempotency_key(step)
+
+    def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """See `Context.step`. A plain function runs on the agent's own thread."""
+        steps = self._context.steps
+        step, result = self._call(steps.find(name, function))
+        if step.found:
+            return result
+        if inspect.iscoroutinefunction(function):
+            result = self._call(function(*args, **kwargs))
+        else:
+            result = function(*args, **kwargs)
+        return self._call(steps.record(step, function, result))
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _revive(function: Callable[..., Any], value: Any) -> Any:
+    try:
+        annotation = inspect.signature(function, eval_str=True).return_annotation
+    except (TypeError, ValueError, NameError):  # builtins, and names only a type checker sees
+        return value
+    if annotation in (inspect.Signature.empty, None, Any):
+        return value
+    return TypeAdapter(annotation).validate_python(value)
+
+
+def log_keys(message: TaskMessage, attempt: int) -> dict[str, Any]:
+    """The keys on every log line about a task. Never its input."""
+    return {
+        "task_id": message.task_id,
+        "agent": message.agent,
+        "tenant": message.tenant,
+        "attempt": attempt,
+        "trace_id": message.trace,
+    }

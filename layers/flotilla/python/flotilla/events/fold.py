@@ -1,0 +1,168 @@
+"""From a task's log to its state: a pure function, the only definition of what a task's state is.
+
+Refuses a log with a gap or with an event after the last: such a log was not written by this
+code, and guessing on would hide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flotilla.errors import CorruptLogError
+from flotilla.events.event import Event
+from flotilla.events.kinds import STATUS_AFTER, Kind
+from flotilla.models import ErrorInfo, Payload, Status
+
+
+@dataclass(slots=True)
+class TaskState:
+    """A task as its log tells it.
+
+    Attributes:
+        attempt: Number of the newest attempt.
+        attempts_charged: Attempts that count against `max_attempts`. An attempt lost with its
+            process while it shared it with other tasks is not charged: it may not have been its fault.
+        started_at_ms: When the newest attempt started.
+        lease_until_ms: While running, until when its worker may still be alive.
+        next_attempt_ms: While retrying or parked, the earliest time of the next attempt.
+        solo: The newest attempt had its process to itself.
+        steps: Recorded results by step name.
+    """
+
+    task_id: str
+    tenant: str
+    agent: str
+    agent_version: str
+    lane: str
+    session: str | None
+    status: Status
+    attempt: int
+    attempts_charged: int
+    max_attempts: int
+    created_at_ms: int
+    due_at_ms: int | None
+    deadline_ms: int | None
+    input: Payload
+    labels: dict[str, str]
+    fingerprint: str
+    head_seq: int
+    head_hash: str
+    head_kind: Kind
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    lease_until_ms: int | None = None
+    next_attempt_ms: int | None = None
+    worker: str | None = None
+    solo: bool = False
+    trace: str | None = None
+    output: Payload | None = None
+    error: ErrorInfo | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, Payload] = field(default_factory=dict)
+
+    def attempt_lost(self) -> bool:
+        """True if the newest attempt started and nothing says how it ended."""
+        return self.head_kind in (Kind.STARTED, Kind.STEP_RECORDED)
+
+    def charge_if_lost(self) -> int:
+        """Attempts charged once the newest one is given up for lost."""
+        return self.attempts_charged + (1 if self.attempt_lost() and self.solo else 0)
+
+
+def _initial(event: Event) -> TaskState:
+    body = event.body
+    return TaskState(
+        task_id=event.task_id,
+        tenant=body["tenant"],
+        agent=body["agent"],
+        agent_version=body["agent_version"],
+        lane=body["lane"],
+        session=body.get("session"),
+        status=Status.QUEUED,
+        attempt=0,
+        attempts_charged=0,
+        max_attempts=body["max_attempts"],
+        created_at_ms=event.at_ms,
+        due_at_ms=body.get("due_at_ms"),
+        deadline_ms=body.get("deadline_ms"),
+        input=Payload.from_json(body["input"]),
+        labels=body.get("labels", {}),
+        fingerprint=body["fingerprint"],
+        head_seq=0,
+        head_hash=event.hash,
+        head_kind=event.kind,
+        trace=body.get("trace"),
+    )
+
+
+def _apply(state: TaskState, event: Event) -> None:
+    body = event.body
+    match event.kind:
+        case Kind.STARTED:
+            state.attempts_charged = state.charge_if_lost()
+            state.attempt = event.attempt
+            state.started_at_ms = event.at_ms
+            state.lease_until_ms = body["lease_until_ms"]
+            state.worker = event.actor
+            state.solo = body.get("solo", False)
+            state.next_attempt_ms = None
+        case Kind.STEP_RECORDED:
+            state.steps[body["step"]] = Payload.from_json(body["result"])
+        case Kind.ATTEMPT_FAILED:
+            state.attempts_charged += 1
+            state.error = ErrorInfo.from_json(body["error"])
+            state.next_attempt_ms = body["next_attempt_ms"]
+        case Kind.PARKED:
+            state.next_attempt_ms = body["next_attempt_ms"]
+        case Kind.SUCCEEDED:
+            state.output = Payload.from_json(body["output"])
+            state.usage = body.get("usage", {})
+            state.error = None
+        case Kind.DEAD_LETTERED | Kind.EXPIRED | Kind.CANCELLED:
+            state.error = ErrorInfo.from_json(body["error"]) if "error" in body else state.error
+            state.usage = body.get("usage", state.usage)
+        case Kind.REDRIVEN:
+            # A redrive is a fresh start of the same task: same id, same recorded steps unless the
+            # input changed, full attempts.
+            state.attempts_charged = 0
+            state.error = None
+            state.finished_at_ms = None
+            if "input" in body:
+                state.input = Payload.from_json(body["input"])
+                state.steps = {}
+        case _:
+            pass
+    state.status = STATUS_AFTER[event.kind]
+    state.head_seq = event.seq
+    state.head_hash = event.hash
+    state.head_kind = event.kind
+    if state.status.terminal:
+        state.finished_at_ms = event.at_ms
+    if state.status is not Status.RUNNING:
+        state.lease_until_ms = None
+
+
+def fold(events: Iterable[Event]) -> TaskState:
+    """Fold a whole log, in order, into the task's state.
+
+    Raises:
+        CorruptLogError: The log is empty, has a gap, does not begin with `accepted`, or goes on
+            after its end by anything but `redriven`.
+    """
+    state: TaskState | None = None
+    for event in events:
+        if state is None:
+            if event.seq != 0 or event.kind is not Kind.ACCEPTED:
+                raise CorruptLogError(f"{event.task_id}: the log begins with {event.kind}/{event.seq}")
+            state = _initial(event)
+            continue
+        if event.seq != state.head_seq + 1:
+            raise CorruptLogError(f"{event.task_id}: event {event.seq} follows event {state.head_seq}")
+        if state.status.terminal and event.kind is not Kind.REDRIVEN:
+            raise CorruptLogError(f"{event.task_id}: {event.kind} after {state.status}")
+        _apply(state, event)
+    if state is None:
+        raise CorruptLogError("the log is empty")
+    return state

@@ -1,0 +1,227 @@
+"""The values that travel between the functions of a fleet.
+
+Plain frozen dataclasses: they are built and read once per task on the hot path, where what
+they hold was validated at the API. A message must stay readable one version back and forward,
+so readers ignore members they do not know and default those they do not find.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from flotilla.errors import UnreadableMessageError
+
+MESSAGE_VERSION = 1
+
+
+class Status(StrEnum):
+    """Where a task is in its life; a pure function of its log."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    PARKED = "parked"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    DEAD_LETTERED = "dead_lettered"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def terminal(self) -> bool:
+        """True where a task stays unless an operator redrives it."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Status.SUCCEEDED, Status.DEAD_LETTERED, Status.CANCELLED, Status.EXPIRED})
+
+
+def canonical_json(value: Any) -> str:
+    """The one way a value is written where bytes are compared, hashed or signed.
+
+    Raises:
+        ValueError: `value` holds a NaN or an infinity, which JSON does not have.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """An input or output: the value itself, or where in the payload store it lies (claim check).
+
+    Attributes:
+        inline: The value, where `ref` is None.
+        ref: Key in the payload store of the value's canonical JSON.
+        size_bytes: Length of the canonical JSON; 0 for inline values, where nobody asks.
+        sha256: Hex digest of the canonical JSON, so that the hash chain covers what lies outside the log.
+    """
+
+    inline: Any = None
+    ref: str | None = None
+    size_bytes: int = 0
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in events and messages."""
+        if self.ref is None:
+            return {"inline": self.inline}
+        return {"ref": self.ref, "bytes": self.size_bytes, "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Payload:
+        """Read what `to_json` wrote."""
+        if "ref" in value:
+            return cls(ref=value["ref"], size_bytes=value["bytes"], sha256=value["sha256"])
+        return cls(inline=value["inline"])
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMessage:
+    """What lies on a lane: enough to run the task without reading its log.
+
+    Attributes:
+        seq: Sequence number of the newest event when this was sent; the worker writes seq + 1.
+        hash: Hash of that event (hex); the next event chains to it.
+        attempt: Attempts already in the log when this was sent.
+        charged: How many of them count against `max_attempts`.
+        deadline_ms: Do not start after this time.
+        trace: Trace header of the request that caused it.
+    """
+
+    task_id: str
+    tenant: str
+    agent: str
+    agent_version: str
+    lane: str
+    session: str | None
+    seq: int
+    hash: str
+    attempt: int
+    max_attempts: int
+    accepted_at_ms: int
+    deadline_ms: int | None
+    input: Payload
+    charged: int = 0
+    trace: str | None = None
+
+    @property
+    def group(self) -> str:
+        """Message group: the tenant's session, in strict order, or the task alone.
+
+        A session is hashed with its tenant: SQS allows 128 characters of a narrow alphabet, and
+        two tenants that pick the same session name must not wait for each other.
+        """
+        if self.session is None:
+            return self.task_id
+        return "s-" + hashlib.sha256(f"{self.tenant}\0{self.session}".encode()).hexdigest()[:40]
+
+    @property
+    def deduplication_id(self) -> str:
+        """Two sends of the same state of the same task are one message."""
+        return f"{self.task_id}-{self.seq}"
+
+    def to_body(self) -> str:
+        """The message body."""
+        return json.dumps(
+            {
+                "v": MESSAGE_VERSION,
+                "task_id": self.task_id,
+                "tenant": self.tenant,
+                "agent": self.agent,
+                "agent_version": self.agent_version,
+                "lane": self.lane,
+                "session": self.session,
+                "seq": self.seq,
+                "hash": self.hash,
+                "attempt": self.attempt,
+                "charged": self.charged,
+                "max_attempts": self.max_attempts,
+                "accepted_at_ms": self.accepted_at_ms,
+                "deadline_ms": self.deadline_ms,
+                "input": self.input.to_json(),
+                "trace": self.trace,
+            },
+            separators=(",", ":"),
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_body(cls, body: str) -> TaskMessage:
+        """Read a message body.
+
+        Raises:
+            UnreadableMessageError: It is not JSON, or not a task message.
+        """
+        try:
+            value = json.loads(body)
+            # What is absent is from another version and takes its default; what is there must fit.
+            members = {name: value[name] for name in _MESSAGE_TYPES if name in value}
+            misfits = [name for name, found in members.items() if not isinstance(found, _MESSAGE_TYPES[name])]
+            if misfits:
+                raise UnreadableMessageError(f"not a task message: {', '.join(misfits)}")
+            return cls(**{"session": None, "deadline_ms": None, "attempt": 0} | members | {"input": _payload(value)})
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UnreadableMessageError(f"not a task message: {type(error).__name__}") from error
+
+
+_MESSAGE_TYPES: dict[str, Any] = {
+    "task_id": str,
+    "tenant": str,
+    "agent": str,
+    "agent_version": str,
+    "lane": str,
+    "session": str | None,
+    "seq": int,
+    "hash": str,
+    "attempt": int,
+    "charged": int,
+    "max_attempts": int,
+    "accepted_at_ms": int,
+    "deadline_ms": int | None,
+    "trace": str | None,
+}
+
+
+def _payload(value: dict[str, Any]) -> Payload:
+    payload = Payload.from_json(value["input"])
+    if not isinstance(payload.ref, str | None):
+        raise UnreadableMessageError("not a task message: input")
+    return payload
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One receipt of one message.
+
+    Attributes:
+        receive_count: How often the queue has handed this message out, this time included.
+    """
+
+    message_id: str
+    receipt_handle: str
+    group: str
+    receive_count: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """Why an attempt or a task failed, as the client sees it."""
+
+    code: str
+    message: str
+    retryable: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in events and in the API."""
+        return {"code": self.code, "message": self.message, "retryable": self.retryable}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ErrorInfo:
+        """Read what `to_json` wrote."""
+        return cls(value["code"], value["message"], value["retryable"])

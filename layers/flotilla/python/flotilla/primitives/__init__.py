@@ -1,0 +1,1 @@
+"""Pure decisions: state and time in, decision out. No I/O, no clock, no hidden randomness."""

@@ -1,0 +1,1 @@
+"""Wires the library to a Lambda function: settings, clients, threads, logging."""

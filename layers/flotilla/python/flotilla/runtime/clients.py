@@ -1,0 +1,63 @@
+"""AWS clients, each made once per process, when first asked for.
+
+They share one botocore session: loading its data is most of what a first client costs.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+_CONNECT_TIMEOUT_SECONDS = 2.0
+_READ_TIMEOUT_SECONDS = 6.0
+_ATTEMPTS = 3
+_CONNECTIONS = 24
+
+
+@cache
+def _session() -> Session:
+    from botocore.session import get_session
+
+    return get_session()
+
+
+def _client(service: str, **options: Any) -> Any:
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+        read_timeout=_READ_TIMEOUT_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        max_pool_connections=_CONNECTIONS,
+        # What is sent is built by the adapters and tested against the service model there.
+        parameter_validation=False,
+        **options,
+    )
+    return _session().create_client(service, config=config)
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """The DynamoDB client."""
+    client: DynamoDBClient = _client("dynamodb")
+    return client
+
+
+@cache
+def sqs() -> SQSClient:
+    """The SQS client."""
+    client: SQSClient = _client("sqs")
+    return client
+
+
+@cache
+def s3() -> S3Client:
+    """The S3 client. Path style where an endpoint is given: there are no bucket host names there."""
+    client: S3Client = _client("s3", s3={"addressing_style": "auto"})
+    return client

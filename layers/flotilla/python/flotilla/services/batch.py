@@ -1,0 +1,180 @@
+"""One batch of messages: different groups at once, each group in order, suspects last and alone.
+
+Invariant: a message is reported as done only when its task ended or it holds none; a failure
+holds back the rest of its own group, in order, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flotilla.agents.catalog import AgentSpec, Catalog
+from flotilla.errors import RetryableError, UnknownAgentError, UnreadableMessageError
+from flotilla.models import Delivery, TaskMessage
+from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
+from flotilla.services.attempt import (
+    UNAVAILABLE_RETRY_SECONDS,
+    Again,
+    AttemptRunner,
+    AttemptTools,
+    Done,
+    Invocation,
+    Outcome,
+    RunAlone,
+)
+
+logger = logging.getLogger("flotilla.worker")
+
+_UNKNOWN_AGENT_RETRY_SECONDS = 30
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """What became of the messages.
+
+    Attributes:
+        done: To be deleted.
+        again: To be kept; their visibility is set.
+    """
+
+    done: list[Delivery] = field(default_factory=list)
+    again: list[Delivery] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    """A delivery whose message was read, with what is known of its agent."""
+
+    delivery: Delivery
+    message: TaskMessage
+    spec: AgentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A delivery that is not a task message."""
+
+    delivery: Delivery
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """A delivery for an agent this worker does not have: it is older than the API that took the task."""
+
+    delivery: Delivery
+
+
+_Item = _Readable | _Unreadable | _Unknown
+
+
+class BatchService:
+    """Runs batches."""
+
+    def __init__(self, tools: AttemptTools) -> None:
+        self._tools = tools
+
+    async def run(self, deliveries: Sequence[Delivery], invocation: Invocation) -> BatchResult:
+        """Run a batch and say which messages are done."""
+        return await _Batch(self._tools, invocation).run(deliveries)
+
+
+class _Batch:
+    """The state of one batch while it runs."""
+
+    def __init__(self, tools: AttemptTools, invocation: Invocation) -> None:
+        self._tools = tools
+        self._invocation = invocation
+        self._runner = AttemptRunner(tools, invocation)
+        self._result = BatchResult()
+
+    async def run(self, deliveries: Sequence[Delivery]) -> BatchResult:
+        groups: dict[str, list[_Item]] = {}
+        for delivery in deliveries:
+            groups.setdefault(delivery.group, []).append(_read(delivery, self._tools.catalog))
+        self._shortened = asyncio.ensure_future(self._shorten_visibility(list(groups.values())))
+        solo = len(groups) == 1
+        suspects = await asyncio.gather(*(self._run_group(group, solo=solo) for group in groups.values()))
+        for suspect in suspects:
+            if suspect:
+                await self._run_group(suspect, solo=True)
+        await self._shortened
+        return self._result
+
+    async def _run_group(self, group: Sequence[_Item], *, solo: bool) -> Sequence[_Item]:
+        """Run a group in order; returns what of it must run alone."""
+        for position, item in enumerate(group):
+            match await self._run_item(item, solo=solo):
+                case Done():
+                    self._result.done.append(item.delivery)
+                case RunAlone():
+                    return group[position:]
+                case Again(after_seconds):
+                    # The rest of the group becomes visible with it: the queue then hands them out in order.
+                    rest = [each.delivery for each in group[position:]]
+                    self._result.again.extend(rest)
+                    await self._shortened  # or its answer could come after ours and undo it
+                    await self._tools.receipts.set_visibility([(each, after_seconds) for each in rest])
+                    break
+        return ()
+
+    async def _run_item(self, item: _Item, *, solo: bool) -> Outcome:
+        match item:
+            case _Unreadable(delivery, reason):
+                return await self._put_aside(delivery, reason)
+            case _Unknown(delivery):
+                logger.warning("agent unknown to this worker", extra={"message_id": delivery.message_id})
+                return Again(_UNKNOWN_AGENT_RETRY_SECONDS)
+            case _Readable(delivery, message, spec):
+                outcome = await self._runner.run(delivery, message, spec, solo=solo)
+                if isinstance(outcome, str):
+                    return await self._put_aside(delivery, outcome)
+                return outcome
+
+    async def _put_aside(self, delivery: Delivery, reason: str) -> Outcome:
+        try:
+            await self._tools.receipts.put_aside(delivery, reason)
+        except RetryableError as error:
+            logger.error("not put aside", extra={"message_id": delivery.message_id, "error": error.message})
+            return Again(UNAVAILABLE_RETRY_SECONDS)
+        logger.error("message put aside", extra={"message_id": delivery.message_id, "reason": reason})
+        return Done()
+
+    async def _shorten_visibility(self, groups: Sequence[Sequence[_Item]]) -> None:
+        """Let the messages of a worker that dies come back when its leases have ended.
+
+        The queue's own visibility timeout is six times the function's, to outlast throttling; waiting
+        that long after a crash would be waste.
+        """
+        left = (self._invocation.ends_ms - self._tools.clock.now_ms()) / 1000 + SKEW_SECONDS
+        visibility = math.ceil(min(_seconds_needed(groups), left))
+        await self._tools.receipts.set_visibility([(item.delivery, visibility) for group in groups for item in group])
+
+
+def _read(delivery: Delivery, catalog: Catalog) -> _Item:
+    try:
+        message = TaskMessage.from_body(delivery.body)
+        return _Readable(delivery, message, catalog.get(message.agent))
+    except UnreadableMessageError as error:
+        return _Unreadable(delivery, error.message)
+    except UnknownAgentError:
+        return _Unknown(delivery)
+
+
+def _seconds_needed(groups: Sequence[Sequence[_Item]]) -> float:
+    """The longest this batch can take.
+
+    Groups that were handed out before may hold suspects, which run one after the other at the end.
+    """
+    longest = 0.0
+    one_by_one = 0.0
+    for group in groups:
+        seconds = sum(item.spec.timeout_seconds + GRACE_SECONDS for item in group if isinstance(item, _Readable))
+        longest = max(longest, seconds)
+        if group[0].delivery.receive_count > 1:
+            one_by_one += seconds
+    return longest + one_by_one + GRACE_SECONDS + SKEW_SECONDS

@@ -1,0 +1,103 @@
+"""The pen of one attempt: appends the next event, or finds out that the task is someone else's.
+
+Invariant: once an append was refused, or its fate is unknown, this journal never writes again.
+The log then belongs to whoever holds the place, and only a fresh read tells who that is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from flotilla.clock import Clock
+from flotilla.errors import AttemptRevokedError, RetryableError
+from flotilla.events import Event, Kind, chain
+from flotilla.ports import EventLog
+
+_FIRST_RETRY_SECONDS = 0.05
+_SLOWEST_RETRY_SECONDS = 1.0
+
+
+class Journal:
+    """Appends one attempt's events in order.
+
+    Args:
+        log: The event log.
+        clock: Dates the events.
+        task_id: The task.
+        actor: Who writes.
+        attempt: Number of the attempt.
+        head_seq: Newest event known.
+        head_hash: Its hash.
+        lease_until_ms: No append is begun or repeated after this time.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        *,
+        task_id: str,
+        actor: str,
+        attempt: int,
+        head_seq: int,
+        head_hash: str,
+        lease_until_ms: int,
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._task_id = task_id
+        self._actor = actor
+        self._seq = head_seq
+        self._hash = head_hash
+        self._lease_until_ms = lease_until_ms
+        self._lock = asyncio.Lock()
+        self._open = True
+        self.attempt = attempt
+
+    async def append(self, kind: Kind, body: dict[str, Any]) -> Event:
+        """Append the next event.
+
+        A caller that is cancelled meanwhile does not stop the append: the next one waits for it, so
+        that what the log holds is always known.
+
+        Raises:
+            AttemptRevokedError: Another event holds the place, or an earlier append's fate is unknown.
+            RetryableError: The log did not answer until the lease ended; it is not known whether the
+                event is in it.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._append(kind, body)))
+
+    async def _append(self, kind: Kind, body: dict[str, Any]) -> Event:
+        async with self._lock:
+            if not self._open:
+                raise AttemptRevokedError("what this attempt last wrote is not known")
+            event = chain(
+                task_id=self._task_id,
+                seq=self._seq + 1,
+                kind=kind,
+                at_ms=self._clock.now_ms(),
+                actor=self._actor,
+                attempt=self.attempt,
+                body=body,
+                prev_hash=self._hash,
+            )
+            self._open = False  # until the answer is known
+            if await self._append_until_answered(event) is not None:
+                raise AttemptRevokedError("another worker owns this task")
+            self._open = True
+            self._seq = event.seq
+            self._hash = event.hash
+            return event
+
+    async def _append_until_answered(self, event: Event) -> Event | None:
+        pause = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                return await self._log.append(event)
+            except RetryableError:
+                # The very same event again: if the first try did reach the log, it is recognised as ours.
+                if self._clock.now_ms() + pause * 1000 >= self._lease_until_ms:
+                    raise
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _SLOWEST_RETRY_SECONDS)

@@ -1,0 +1,52 @@
+"""Reading tasks for clients: a tenant sees its own tasks and no trace of others'."""
+
+from __future__ import annotations
+
+from flotilla.clock import Clock
+from flotilla.events import Event, TaskState, fold
+from flotilla.ports import EventLog
+
+_FIRST_POLL_SECONDS = 0.04
+_SLOWEST_POLL_SECONDS = 0.5
+_POLL_GROWTH = 1.4
+
+
+class ReadService:
+    """Answers what became of a task."""
+
+    def __init__(self, *, log: EventLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+
+    async def events(self, tenant: str, task_id: str) -> list[Event] | None:
+        """The task's log in order, or None where this tenant has no such task."""
+        events = await self._log.read(task_id)
+        # Retention drops a task's events one by one; what lacks its first event is gone.
+        if not events or events[0].seq != 0 or events[0].body.get("tenant") != tenant:
+            return None
+        return events
+
+    async def task(self, tenant: str, task_id: str) -> TaskState | None:
+        """The task's state, or None where this tenant has no such task.
+
+        Raises:
+            CorruptLogError: The log breaks its own rules.
+        """
+        events = await self.events(tenant, task_id)
+        return None if events is None else fold(events)
+
+    async def wait(self, tenant: str, task_id: str, wait_seconds: float) -> TaskState | None:
+        """As `task`, but wait up to `wait_seconds` for the task to end.
+
+        Polls, first often and then less: most tasks that a client waits for end within a second,
+        and a read of a short log costs half a read unit.
+        """
+        give_up_ms = self._clock.now_ms() + int(wait_seconds * 1000)
+        pause = _FIRST_POLL_SECONDS
+        while True:
+            state = await self.task(tenant, task_id)
+            left = (give_up_ms - self._clock.now_ms()) / 1000
+            if state is None or state.status.terminal or left <= 0:
+                return state
+            await self._clock.sleep(min(pause, left))
+            pause = min(pause * _POLL_GROWTH, _SLOWEST_POLL_SECONDS)
