@@ -51,6 +51,12 @@ def _tools() -> AttemptTools:
     )
 
 
+def prepare() -> AttemptTools:
+    """Make ready whatever the first message needs; what a cold start costs."""
+    logging.configured()
+    return _tools()
+
+
 def _deliveries(event: dict[str, Any]) -> list[Delivery]:
     return [
         Delivery(
@@ -64,8 +70,7 @@ def _deliveries(event: dict[str, Any]) -> list[Delivery]:
     ]
 
 
-async def _run(event: dict[str, Any], invocation: Invocation) -> BatchResult:
-    tools = _tools()
+async def _run(event: dict[str, Any], tools: AttemptTools, invocation: Invocation) -> BatchResult:
     result = await BatchService(tools).run(_deliveries(event), invocation)
     if invocation.overrunning:
         # A plain agent still runs on its thread though its attempt is over. Only the end of the process
@@ -85,12 +90,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Returns:
         A partial batch response: the messages that must stay on the lane.
     """
-    logging.configured()
-    now_ms = SystemClock().now_ms()
+    tools = prepare()
+    now_ms = tools.clock.now_ms()
     invocation = Invocation(
         worker=f"{context.function_name}/{context.aws_request_id}",
         began_ms=now_ms,
         ends_ms=now_ms + context.get_remaining_time_in_millis(),
     )
-    result = threads.run(_run(event, invocation))
+    result = threads.run(_run(event, tools, invocation))
     return {"batchItemFailures": [{"itemIdentifier": delivery.message_id} for delivery in result.again]}

@@ -18,12 +18,13 @@ _SMALL = frozenset(
 )
 _WORD = re.compile(r"[^\W\d_][\w'’/.&-]*")
 _METADATA = re.compile(
-    r"(?:copyright\b|©|\(c\)\s|version\b|revision\b|revised\b|last[- ](?:modified|updated|revised)\b|dated?\b|by\s+\w"
-    r"|written by\b|authors?:|contact:|published\b|draft\b|v?\d+(?:\.\d+)+\s*$|\.\.\s|<|\[|\||\{|:[\w -]+:)",
+    r"(?:copyright\s+(?:\(c\)|©|\d|<|\[|by\b)|\(c\)\s|(?:version|revision|draft)[:\s]+v?\d|revised\s+\d|by\s+\w"
+    r"|last[- ](?:modified|updated|revised)\b|dated?:|written by\b|authors?:|contact:|v?\d+(?:\.\d+)+\s*$"
+    r"|\.\.\s|<|\[|\||\{|[-*+•]\s|:[\w -]{1,40}:)",
     re.IGNORECASE,
 )
+_STAMP = re.compile(r"©|\b\d{4}-\d\d-\d\d\b|\b\d{1,2}:\d{2}\b")
 _KEY_VALUE = re.compile(r"[A-Z][\w-]{1,30}:\s+\S")
-_CLOCKED = re.compile(r"\d{1,2}:\d{2}")
 _ADDRESS = re.compile(r"https?:|www\.|\S@\S")
 _NUMBERED = re.compile(
     r"(?:§\s?)?(?:\((?P<bracketed>\d{1,3})\)|(?P<number>\d{1,3}(?:\.\d{1,3}){0,5}|[A-Z](?:\.\d{1,3}){1,4}"
@@ -38,8 +39,9 @@ _LABELLED_ALONE = frozenset({"appendix", "annex", "schedule", "exhibit"})
 _MARKUP = (
     (re.compile(r"!?\[([^\[\]]{1,200})\]\([^()\s]{0,500}\)"), r"\1"),
     (re.compile(r"!?\[([^\[\]]{1,200})\]\[[^\[\]]{0,200}\]"), r"\1"),
+    (re.compile(r"``([^`]{1,200})``"), r"\1"),
     (re.compile(r"`([^`<>]{1,200})(?:\s<[^`<>]{1,500}>)?`_{0,2}"), r"\1"),
-    (re.compile(r"(\*\*|__|\*)(\S(?:[^*]{0,200}\S)?)\1"), r"\2"),
+    (re.compile(r"(\*\*|\*)(\S(?:[^*]{0,200}\S)?)\1"), r"\2"),
     (re.compile(r"\s*\{#[\w-]{1,80}\}$"), ""),
 )
 # Headings that are one of these may end in a colon, as no other line may.
@@ -67,7 +69,7 @@ def clean_heading(text: str) -> str:
     text = text.rstrip("#").strip()
     if text.endswith((".", ":")) and not text.endswith(".."):
         text = text[:-1].rstrip()
-    return text.rstrip("_") if text.endswith("_") and " " not in text[-20:] else text
+    return text
 
 
 def numbered(text: str) -> Numbered | None:
@@ -93,9 +95,8 @@ def numbered(text: str) -> Numbered | None:
 
 def is_metadata(text: str) -> bool:
     """A line about the document (copyright, version, author, date, address), not of it."""
-    return bool(
-        _METADATA.match(text) or _KEY_VALUE.match(text) or _ADDRESS.search(text[: 4 * MAX_HEADING]) or _CLOCKED.search(text)
-    )
+    text = text[: 4 * MAX_HEADING]
+    return bool(_METADATA.match(text) or _KEY_VALUE.match(text) or _ADDRESS.search(text) or _STAMP.search(text))
 
 
 def words_of(text: str) -> list[str]:
@@ -127,8 +128,10 @@ def could_be_heading(text: str) -> bool:
     words = words_of(text)
     if not words or len(text.split()) > MAX_HEADING_WORDS or is_metadata(text):
         return False
+    if text[0] in "/$`":
+        return True  # about a path, a variable or a name in code
     first = next((character for character in text if character.isalpha()), "")
-    return first.isupper() or first == first.upper() == first.lower()
+    return not first.islower()
 
 
 def is_plain_heading(text: str) -> bool:

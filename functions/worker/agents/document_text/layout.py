@@ -7,7 +7,7 @@ indented under `::`) is never running text.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,6 +70,11 @@ class Layout:
     lines: list[Line]
     paragraphs: list[Paragraph]
     body_indent: int
+
+    def lines_from(self, offset: int, count: int) -> list[Line]:
+        """The first `count` lines that begin at `offset` or behind it."""
+        first = bisect_left(self.lines, offset, key=lambda line: line.start)
+        return self.lines[first : first + count]
 
 
 def lay_out(text: str) -> Layout:

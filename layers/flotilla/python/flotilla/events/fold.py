@@ -142,6 +142,8 @@ def _apply(state: TaskState, event: Event) -> None:
         state.finished_at_ms = event.at_ms
     if state.status is not Status.RUNNING:
         state.lease_until_ms = None
+    if state.status not in (Status.RETRYING, Status.PARKED):
+        state.next_attempt_ms = None
 
 
 def fold(events: Iterable[Event]) -> TaskState:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Json, model_validator
 
@@ -89,6 +89,9 @@ class AuthorizerSettings(_Settings):
 
     name: Text = Field(validation_alias="FLOTILLA_NAME")
     control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+
+
+T = TypeVar("T", bound=_TaskSettings)
 
 
 def _with_lane(settings: T, variable: str, lane: str) -> T:

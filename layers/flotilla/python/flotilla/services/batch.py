@@ -130,7 +130,12 @@ class _Batch:
                 logger.warning("agent unknown to this worker", extra={"message_id": delivery.message_id})
                 return Again(_UNKNOWN_AGENT_RETRY_SECONDS)
             case _Readable(delivery, message, spec):
-                outcome = await self._runner.run(delivery, message, spec, solo=solo)
+                try:
+                    outcome = await self._runner.run(delivery, message, spec, solo=solo)
+                except Exception:
+                    # A fault of our own. It must not take the results of the rest of the batch with it.
+                    logger.exception("attempt broke off", extra={"message_id": delivery.message_id})
+                    return Again(UNAVAILABLE_RETRY_SECONDS)
                 if isinstance(outcome, str):
                     return await self._put_aside(delivery, outcome)
                 return outcome

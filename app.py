@@ -1,0 +1,58 @@
+"""Composes the stacks. No AWS calls, no logic."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import stacks  # noqa: F401  says which Node the CDK library runs, before it is imported
+
+# isort: split
+import aws_cdk as cdk
+
+from stacks.api_stack import ApiStack
+from stacks.bundling import BundlingError, make_bundles
+from stacks.config import ConfigError, load
+from stacks.lanes_stack import LanesStack
+from stacks.local_differences import Place
+from stacks.state_stack import StateStack
+from stacks.workers_stack import WorkersStack
+
+REPOSITORY = Path(__file__).resolve().parent
+
+
+def compose(app: cdk.App, settings_file: Path) -> None:
+    """Puts the fleet that `settings_file` describes into `app`.
+
+    Raises:
+        ConfigError: The settings cannot be used.
+        BundlingError: A layer or a function could not be built.
+    """
+    place = Place.of(app.node)
+    fleet = load(settings_file, local=place.local)
+    bundles = make_bundles(fleet, place, REPOSITORY)
+
+    state = StateStack(app, f"{fleet.name}-state", fleet=fleet, place=place)
+    lanes = LanesStack(app, f"{fleet.name}-lanes", fleet=fleet)
+    workers = WorkersStack(
+        app, f"{fleet.name}-workers", fleet=fleet, place=place, bundles=bundles, state=state, lanes=lanes
+    )
+    api = ApiStack(app, f"{fleet.name}-api", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
+    # What the API accepts, the workers must already know.
+    api.add_stack_dependency(workers, "The API must not accept what no worker knows yet.")
+    cdk.Tags.of(app).add("application", fleet.name)
+
+
+def main() -> None:
+    """Synthesizes; what the operator can mend is said in one message, without a stack trace."""
+    app = cdk.App()
+    try:
+        compose(app, Path(os.environ.get("FLOTILLA_CONFIG") or REPOSITORY / "fleet.toml"))
+    except (ConfigError, BundlingError) as error:
+        sys.exit(f"flotilla: {error}")
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The peer: what one writes without any framework. A queue, a loop, one conditional write a message.
+
+No log, no lease, no retry policy, no order beyond the queue's, no result for the client. It is deployed as it stands.
+"""
+
+import json
+import os
+import time
+
+import boto3
+
+dynamodb = boto3.client("dynamodb")
+
+
+def handler(event, context):  # noqa: ANN001, ANN201, D103 - the bare function is bare
+    for record in event["Records"]:
+        task = json.loads(record["body"])
+        dynamodb.put_item(
+            TableName=os.environ["TABLE"],
+            Item={
+                "task_id": {"S": task["task_id"]},
+                "result": {"S": json.dumps(task["value"])},
+                "at_ms": {"N": str(time.time_ns() // 1_000_000)},  # noqa: TID251 - it has no clock either
+            },
+            ConditionExpression="attribute_not_exists(task_id)",
+        )
+    print(json.dumps({"message": "batch done", "records": len(event["Records"])}))  # noqa: T201
+    return {"batchItemFailures": []}

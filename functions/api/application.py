@@ -1,0 +1,103 @@
+"""From a request to its response and its one log line.
+
+Invariant: every request is answered in time, and every error as a problem document; of an error
+nobody expected the client learns only that there was one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from flotilla.clock import Clock
+from flotilla.errors import IdempotencyKeyReusedError, InvalidInputError, RetryableError, UnknownAgentError
+from functions.api.gateway import PROBLEM_TYPE, Request, Response
+from functions.api.identity import identity_of
+from functions.api.problems import Problem, RefusalError
+from functions.api.routing import Call, Router
+
+logger = logging.getLogger("flotilla.api")
+
+_RETRY_AFTER_SECONDS = 2
+
+
+class Application:
+    """The API.
+
+    Args:
+        router: Makes (or returns the cached) table of routes; called within a request, so that a
+            function that cannot be set up answers like one that has an error.
+        clock: Tells the time.
+    """
+
+    def __init__(self, router: Callable[[], Router], clock: Clock) -> None:
+        self._router = router
+        self._clock = clock
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request. Raises nothing."""
+        began_ms = self._clock.now_ms()
+        log: dict[str, Any] = {
+            "method": request.method,
+            "route": None,
+            "request_id": request.request_id,
+            "trace_id": request.trace,
+        }
+        try:
+            response = await self._answer_or_refuse(request, log)
+        except Exception:
+            logger.exception("request failed", extra=log)
+            response = _problem(request, Problem("internal-error", "The error is recorded under the request_id."))
+        log.update(status=response.status, ms=self._clock.now_ms() - began_ms)
+        logger.info("request", extra=log)
+        return response
+
+    async def _answer_or_refuse(self, request: Request, log: dict[str, Any]) -> Response:
+        """Answer a request, or with the problem that stands for an error that was expected."""
+        try:
+            async with asyncio.timeout((request.ends_ms - self._clock.now_ms()) / 1000):
+                return await self._call(request, log)
+        except RefusalError as refused:
+            problem = refused.problem
+        except UnknownAgentError:
+            problem = Problem("unknown-agent", "No agent of that name is deployed.")
+        except IdempotencyKeyReusedError:
+            problem = Problem("idempotency-key-reused", "Use a new key for a new request, or repeat the first one.")
+        except InvalidInputError as invalid:
+            problem = Problem("invalid-input", invalid.message, tuple(invalid.errors))
+        except RetryableError as error:
+            logger.warning("a store did not answer", extra={**log, "code": error.code, "error": error.message})
+            problem = _unavailable(error.retry_after_seconds)
+        except TimeoutError:
+            logger.warning("no answer in time", extra=log)
+            problem = _unavailable(None)
+        log["problem"] = problem.slug
+        return _problem(request, problem)
+
+    async def _call(self, request: Request, log: dict[str, Any]) -> Response:
+        route, parameters = self._router().find(request)
+        log["route"] = route.template
+        if route.scope is None:
+            return await route.endpoint(Call(request, parameters=parameters, log=log))
+        identity = identity_of(request)
+        log.update(tenant=identity.tenant, key_id=identity.key_id)
+        identity.require(route.scope)
+        return await route.endpoint(Call(request, identity, parameters, log))
+
+
+def _unavailable(retry_after_seconds: float | None) -> Problem:
+    seconds = _RETRY_AFTER_SECONDS if retry_after_seconds is None else max(1, math.ceil(retry_after_seconds))
+    return Problem(
+        "unavailable",
+        "Something this request needs did not answer. Repeat it, with the same Idempotency-Key if it had one; "
+        "without one it may have been accepted all the same.",
+        headers={"retry-after": str(seconds)},
+    )
+
+
+def _problem(request: Request, problem: Problem) -> Response:
+    value = problem.to_json(path=request.path, request_id=request.request_id)
+    return Response(problem.status, value, problem.headers, PROBLEM_TYPE)

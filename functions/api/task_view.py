@@ -1,0 +1,92 @@
+"""A task as clients see it: every member of the contract, always, null where it is not known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from flotilla.clock import rfc3339
+from flotilla.events import TaskState
+from flotilla.models import Payload
+from flotilla.services.claim_check import ClaimCheck
+
+MAX_INLINE_BYTES = 1_048_576
+"""A value whose JSON is longer is shown as a link."""
+
+_NO_USAGE: dict[str, Any] = {
+    "duration_ms": None,
+    "billed_ms": None,
+    "model_calls": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "cost_usd": 0.0,
+    "cached": False,
+}
+
+
+def task_path(task_id: str) -> str:
+    """Where a task is found."""
+    return f"/v1/tasks/{task_id}"
+
+
+class TaskViews:
+    """Shows tasks.
+
+    Args:
+        claim_check: Fetches inputs and outputs that lie outside the log.
+        download_link: Makes a short-lived link to what is too large to be shown, of its key.
+    """
+
+    def __init__(self, claim_check: ClaimCheck, download_link: Callable[[str], str]) -> None:
+        self._claim_check = claim_check
+        self._download_link = download_link
+
+    async def show(self, state: TaskState) -> dict[str, Any]:
+        """The task. `input_url` and `output_url` stand beside a null only where the value is too large.
+
+        Raises:
+            RetryableError: The payload store did not answer.
+        """
+        (task_input, input_url), (output, output_url) = await asyncio.gather(
+            self._value_or_link(state.input), self._value_or_link(state.output)
+        )
+        path = task_path(state.task_id)
+        view = {
+            "id": state.task_id,
+            "tenant": state.tenant,
+            "agent": state.agent,
+            "agent_version": state.agent_version,
+            "lane": state.lane,
+            "session": state.session,
+            "status": state.status.value,
+            "attempt": state.attempt,
+            "max_attempts": state.max_attempts,
+            "created_at": _time(state.created_at_ms),
+            "due_at": _time(state.due_at_ms if state.next_attempt_ms is None else state.next_attempt_ms),
+            "started_at": _time(state.started_at_ms),
+            "finished_at": _time(state.finished_at_ms),
+            "deadline": _time(state.deadline_ms),
+            "input": task_input,
+            "output": output,
+            "error": None if state.error is None else state.error.to_json(),
+            "usage": {name: state.usage.get(name, nothing) for name, nothing in _NO_USAGE.items()},
+            "labels": state.labels,
+            "links": {"self": path, "events": f"{path}/events"},
+        }
+        if input_url is not None:
+            view["input_url"] = input_url
+        if output_url is not None:
+            view["output_url"] = output_url
+        return view
+
+    async def _value_or_link(self, payload: Payload | None) -> tuple[Any, str | None]:
+        if payload is None:
+            return None, None
+        if payload.ref is not None and payload.size_bytes > MAX_INLINE_BYTES:
+            return None, self._download_link(payload.ref)
+        return await self._claim_check.check_out(payload), None
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)

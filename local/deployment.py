@@ -1,0 +1,113 @@
+"""Deploys a cloud assembly into the engine with the real `cdk deploy`, and adds what the engine drops.
+
+What is deployed already is not deployed again, provided that the engine still has it: after a crash it may have less
+than its records say. Nothing here can reach another endpoint than the engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from local.clients import client
+from local.environment import deploy_environment
+from local.instance import ACCOUNT, REGION, Instance, read_json, replace_file
+from local.progress import Step
+from local.synthesis import CDK_COMMAND, DeploymentError, run_cdk, stack_templates
+
+_BOOTSTRAP_STACK = "CDKToolkit"
+_FAILED = ("FAILED", "ROLLBACK_COMPLETE", "DELETE_COMPLETE")
+
+
+def bootstrap(instance: Instance, engine_url: str, step: Step) -> None:
+    """Gives the engine the bucket and roles that `cdk deploy` needs, unless it has them."""
+    if _BOOTSTRAP_STACK in _deployed_stacks(engine_url):
+        step.skip("done before")
+        return
+    command: list[str | Path] = [CDK_COMMAND, "bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", "", "--ci"]
+    run_cdk(
+        command, environment=deploy_environment(instance, engine_url), log=instance.logs / "bootstrap.log", step=step
+    )
+
+
+def deploy(instance: Instance, engine_url: str, assembly: Path, step: Step) -> bool:
+    """Makes the engine have what the assembly says.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        DeploymentError: A stack could not be deployed.
+    """
+    templates = stack_templates(assembly)
+    record = instance.run / "deployed.json"
+    deployed = read_json(record)
+    if deployed == {"assembly": assembly.name} and set(templates) <= _deployed_stacks(engine_url):
+        step.skip("unchanged")
+        return False
+    record.unlink(missing_ok=True)
+    command: list[str | Path] = [
+        CDK_COMMAND, "deploy", "--all", "--app", assembly, "--require-approval", "never",
+        "--progress", "events", "--ci", "--outputs-file", _outputs_file(instance),
+    ]  # fmt: skip
+    run_cdk(command, environment=deploy_environment(instance, engine_url), log=instance.logs / "deploy.log", step=step)
+    reserve_concurrency(engine_url, templates)
+    replace_file(record, json.dumps({"assembly": assembly.name}))
+    return True
+
+
+def outputs(instance: Instance) -> dict[str, str]:
+    """What the stacks put out, all stacks together.
+
+    Raises:
+        DeploymentError: There are none on record.
+    """
+    by_stack = read_json(_outputs_file(instance))
+    if by_stack is None:
+        raise DeploymentError(f"no outputs in {_outputs_file(instance)}; 'make clean up' starts anew")
+    return {key: str(value) for stack in by_stack.values() for key, value in stack.items()}
+
+
+def reserve_concurrency(engine_url: str, templates: dict[str, dict[str, Any]]) -> None:
+    """Sets reserved concurrency as the templates say: the engine ignores the property in a template."""
+    functions = client("lambda", engine_url)
+    for stack, template in templates.items():
+        physical = _physical_ids(engine_url, stack)
+        for logical, properties in functions_of(template):
+            reserved = properties.get("ReservedConcurrentExecutions")
+            if reserved is not None:
+                functions.put_function_concurrency(
+                    FunctionName=physical[logical], ReservedConcurrentExecutions=int(reserved)
+                )
+
+
+def functions_of(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Logical ids and properties of a template's functions."""
+    for logical, resource in template.get("Resources", {}).items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            yield logical, resource.get("Properties", {})
+
+
+def _physical_ids(engine_url: str, stack: str) -> dict[str, str]:
+    pages = client("cloudformation", engine_url).get_paginator("list_stack_resources").paginate(StackName=stack)
+    return {
+        str(resource["LogicalResourceId"]): str(resource["PhysicalResourceId"])
+        for page in pages
+        for resource in page["StackResourceSummaries"]
+    }
+
+
+def _deployed_stacks(engine_url: str) -> set[str]:
+    pages = client("cloudformation", engine_url).get_paginator("describe_stacks").paginate()
+    return {
+        str(stack["StackName"])
+        for page in pages
+        for stack in page["Stacks"]
+        if stack["StackStatus"].endswith("_COMPLETE") and not stack["StackStatus"].endswith(_FAILED)
+    }
+
+
+def _outputs_file(instance: Instance) -> Path:
+    return instance.run / "outputs.json"

@@ -1,0 +1,132 @@
+"""What has to be changed inside MiniStack, each change with the reason why nothing outside can do it.
+
+Refuses to touch any version but the one it was written against: these are private parts.
+
+MiniStack is Copyright (c) 2026 MiniStack Contributors, MIT licence; nothing of it is copied here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import importlib.metadata
+from types import ModuleType
+from typing import Any
+
+PINNED_VERSION = "1.5.33"
+
+
+def apply() -> None:
+    """Applies all changes; call once, before the engine serves.
+
+    Raises:
+        RuntimeError: The installed engine is not the pinned one.
+    """
+    installed = importlib.metadata.version("ministack")
+    if installed != PINNED_VERSION:
+        raise RuntimeError(f"the patches are for MiniStack {PINNED_VERSION}, not {installed}")
+    _leave_event_sources_to_us()
+    _answer_long_polls_at_once()
+    _keep_streams_across_restarts()
+
+
+def _leave_event_sources_to_us() -> None:
+    """The engine's own pollers never start, so that a mapping is enabled or disabled as it is on AWS.
+
+    They run one FIFO batch at a time and stall behind a failing stream. Deploying mappings disabled would keep them
+    off, but the engine reports a mapping that a stack created disabled as `Enabled`, and after the next update as
+    `Disabled`: nobody could tell a lane that an operator paused from one that the local event sources are to serve.
+    """
+    from ministack.services import lambda_svc
+
+    vars(lambda_svc)["_ensure_poller"] = lambda: None
+
+
+class _Wake:
+    """Wakes every waiter of an event loop from any thread."""
+
+    def __init__(self) -> None:
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def fire(self) -> None:
+        """Wakes those who wait now; safe from any thread."""
+        if self._loop is not None and self._waiters:
+            self._loop.call_soon_threadsafe(self._release)
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when fired, or after `seconds`."""
+        self._loop = asyncio.get_running_loop()
+        waiter = self._loop.create_future()
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait_for(waiter, seconds)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiters.discard(waiter)
+
+    def _release(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class _SqsAsyncio:
+    """Stands for `asyncio` in the engine's SQS module, which uses these two names of it."""
+
+    iscoroutine = staticmethod(asyncio.iscoroutine)
+
+    def __init__(self, wake: _Wake) -> None:
+        self.sleep = wake.wait
+
+
+def _answer_long_polls_at_once() -> None:
+    """A long poll answers when a message arrives, instead of looking every 100 ms.
+
+    The engine sets one event whenever any producer (SQS, SNS, EventBridge, Scheduler, Step Functions) enqueues. Waking
+    its sleeping receives on that event takes 50 ms off the way of every task through an idle lane.
+    """
+    from ministack.core.concurrency import esm_wake
+    from ministack.services import sqs
+
+    wake = _Wake()
+    set_event = esm_wake.set
+
+    def set_and_wake() -> None:
+        set_event()
+        wake.fire()
+
+    esm_wake.set = set_and_wake
+    sqs.asyncio = _SqsAsyncio(wake)
+
+
+_STREAMS = ("_stream_records", "_stream_trimmed", "_closed_streams")
+
+
+def _keep_streams_across_restarts() -> None:
+    """Stream records that nobody has read yet survive a stop, as the tables they tell of do.
+
+    The engine saves tables without their streams. A projection that was behind at `make down` would never catch up.
+    """
+    from ministack.services import dynamodb
+
+    _extend_saved_state(dynamodb)
+
+
+def _extend_saved_state(service: ModuleType) -> None:
+    get_state = service.get_state
+    load_persisted_state = service.load_persisted_state
+
+    def get_state_with_streams() -> dict[str, Any]:
+        streams = {f"flotilla{name}": copy.deepcopy(getattr(service, name)) for name in _STREAMS}
+        return {**get_state(), **streams}
+
+    def load_state_with_streams(data: dict[str, Any]) -> None:
+        load_persisted_state(data)
+        for name in _STREAMS:
+            saved = data.get(f"flotilla{name}")
+            if saved is not None:
+                getattr(service, name).update(saved)
+
+    vars(service).update(get_state=get_state_with_streams, load_persisted_state=load_state_with_streams)

@@ -1,0 +1,66 @@
+"""All that is built for one deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stacks.bundling.dependencies import dependencies_layer
+from stacks.bundling.functions import function_package
+from stacks.bundling.library import library_layer, manifest_in
+from stacks.bundling.target import Target, target_of
+from stacks.config import ConfigError
+from stacks.local_differences import Place
+from stacks.settings_model import Fleet
+from stacks.settings_rules import agent_problems
+
+FUNCTIONS = ("api", "authorizer", "worker")
+
+
+@dataclass(frozen=True)
+class Bundles:
+    """Directories ready to be uploaded.
+
+    Attributes:
+        target: What they were built for.
+        dependencies: The layer of third-party packages.
+        library: The layer of Flotilla's own library.
+        functions: Each function's package, by its name.
+        manifest: The agents that are deployed, as the library layer holds them.
+    """
+
+    target: Target
+    dependencies: Path
+    library: Path
+    functions: Mapping[str, Path]
+    manifest: Mapping[str, Any]
+
+
+def make_bundles(fleet: Fleet, place: Place, repository: Path) -> Bundles:
+    """Builds what is not built yet.
+
+    Raises:
+        BundlingError: Something could not be built.
+        ConfigError: An agent does not fit the lane it runs on, or this interpreter cannot build for the runtime.
+    """
+    target = target_of(fleet.runtime, place)
+    build_root = repository / ".build"
+    requirements = repository / "layers" / "dependencies" / "requirements.txt"
+    functions = {
+        name: function_package(repository, name, target, build_root, diagnostics=fleet.diagnostics)
+        for name in FUNCTIONS
+    }
+    library = library_layer(repository, fleet, target, repository / "functions" / "worker", build_root)
+    manifest = manifest_in(library)
+    problems = list(agent_problems(fleet, manifest))
+    if problems:
+        raise ConfigError("fleet.toml, with the agents that are there,", problems)
+    return Bundles(
+        target=target,
+        dependencies=dependencies_layer(requirements, target, fleet.runtime.aws_services, build_root),
+        library=library,
+        functions=functions,
+        manifest=manifest,
+    )

@@ -1,0 +1,79 @@
+"""The layer of Flotilla's own library, with the manifest of all agents in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from stacks.bundling.bytecode import compile_all
+from stacks.bundling.cache import built, content_of, digest, sources_in
+from stacks.bundling.process import run_python
+from stacks.bundling.target import Target
+from stacks.settings_model import Fleet
+
+_SOURCE = Path("layers", "flotilla", "python")
+_MANIFEST = Path("python", "flotilla", "agents", "manifest.json")
+
+
+def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, build_root: Path) -> Path:
+    """The directory of the layer, `python/` in it.
+
+    Args:
+        repository: Its root.
+        fleet: Says which agents there are and what is overridden of them.
+        target: Whose interpreter the modules are compiled for.
+        agents: The worker's package, as it will be deployed.
+        build_root: Where builds are kept.
+
+    Raises:
+        BundlingError: A module does not compile, or an agent or an override is wrong.
+    """
+    source = repository / _SOURCE
+    overrides = json.dumps(
+        {name: agent.model_dump(exclude_none=True) for name, agent in fleet.agents.items()}, sort_keys=True
+    )
+    key = digest(
+        [
+            target.python,
+            overrides,
+            str(fleet.diagnostics),
+            # The schemas in the manifest are pydantic's work.
+            (repository / "layers" / "dependencies" / "requirements.txt").read_bytes(),
+            *content_of(source, sources_in(source)),
+            *content_of(agents, sources_in(agents)),
+            *content_of(Path(__file__).parent, sources_in(Path(__file__).parent)),
+        ]
+    )
+
+    def make(directory: Path) -> None:
+        copy_sources(source, directory / "python", sources_in(source))
+        _write_manifest(repository, directory / _MANIFEST, overrides, diagnostics=fleet.diagnostics)
+        compile_all(directory, "/opt")
+
+    return built(build_root / "layers" / f"flotilla-{target.name}", key, make)
+
+
+def manifest_in(layer: Path) -> dict[str, Any]:
+    """The manifest a layer was built with."""
+    manifest: dict[str, Any] = json.loads((layer / _MANIFEST).read_text(encoding="utf-8"))
+    return manifest
+
+
+def copy_sources(root: Path, destination: Path, files: Iterable[Path]) -> None:
+    """Copies `files`, which lie under `root`, to the same places under `destination`."""
+    for path in files:
+        copy = destination / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def _write_manifest(repository: Path, out: Path, overrides: str, *, diagnostics: bool) -> None:
+    arguments = ["-m", "flotilla.agents.manifest", str(repository), str(out), "--overrides", overrides]
+    if diagnostics:
+        arguments.append("--diagnostics")
+    search_path = os.pathsep.join([str(repository / _SOURCE), str(repository)])
+    run_python("collecting the agents", arguments, {"PYTHONPATH": search_path})

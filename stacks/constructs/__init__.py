@@ -1,0 +1,1 @@
+"""Building blocks of the stacks: each holds one decision about how a thing of its kind is deployed."""

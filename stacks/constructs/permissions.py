@@ -1,0 +1,92 @@
+"""What functions may do: one permission for each thing they do, on exactly the resources they do it to.
+
+Written by hand: the grants of the CDK library allow whole families of actions (its read-write grant on a table
+includes deleting), and the event log's promise is that no function can change what is written. A resource with a
+star in it is refused unless the permission says why it cannot be named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One thing a function may do.
+
+    Attributes:
+        actions: Named in full.
+        resources: ARNs.
+        wildcard_reason: Why `resources` cannot be named in full; empty where they are.
+    """
+
+    actions: Sequence[str]
+    resources: Sequence[str]
+    wildcard_reason: str = ""
+
+    def statement(self) -> iam.PolicyStatement:
+        """As a policy says it."""
+        return iam.PolicyStatement(actions=list(self.actions), resources=list(self.resources))
+
+
+def append_and_read(table: dynamodb.Table) -> Permission:
+    """Append events and read a task's log. Neither update nor delete: a log is only ever added to."""
+    return Permission(["dynamodb:PutItem", "dynamodb:Query"], [table.table_arn])
+
+
+def look_up(table: dynamodb.Table) -> Permission:
+    """Read single items by their whole key."""
+    return Permission(["dynamodb:GetItem"], [table.table_arn])
+
+
+def query(table: dynamodb.Table) -> Permission:
+    """Read the items of a partition."""
+    return Permission(["dynamodb:Query"], [table.table_arn])
+
+
+def keep_payloads(bucket_name: str) -> Permission:
+    """Store and read objects. Not list them: a payload is reached through the event that names it."""
+    return Permission(
+        ["s3:GetObject", "s3:PutObject"],
+        [f"arn:{cdk.Aws.PARTITION}:s3:::{bucket_name}/*"],
+        wildcard_reason="The objects of this one bucket: they are named by tasks that are yet to come.",
+    )
+
+
+def send(queues: Sequence[sqs.Queue]) -> Permission:
+    """Put messages on queues."""
+    return Permission(["sqs:SendMessage"], [queue.queue_arn for queue in queues])
+
+
+def inspect(queues: Sequence[sqs.Queue]) -> Permission:
+    """See that queues are there and how full they are."""
+    return Permission(["sqs:GetQueueAttributes"], [queue.queue_arn for queue in queues])
+
+
+def work_off(queue: sqs.Queue) -> Permission:
+    """Receive and delete (for Lambda's poller, which uses the function's role), and hold a message back for a while."""
+    actions = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"]
+    return Permission([f"sqs:{action}" for action in actions], [queue.queue_arn])
+
+
+def observing(log_group_name: str) -> list[Permission]:
+    """What every function needs to be seen at work."""
+    group = f"arn:{cdk.Aws.PARTITION}:logs:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:log-group:{log_group_name}"
+    return [
+        Permission(
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            [f"{group}:log-stream:*"],
+            wildcard_reason="The streams of this one log group: Lambda makes and names them.",
+        ),
+        Permission(
+            ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+            ["*"],
+            wildcard_reason="X-Ray's write actions know no resources: they are allowed on all or on nothing.",
+        ),
+    ]

@@ -1,0 +1,137 @@
+"""The shape of `fleet.toml`: every key, its default, and what it may be.
+
+Each model is frozen and refuses unknown keys and implicit conversions. Rules that span several keys are in
+`settings_rules`; reading, merging and explaining mistakes in `config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+VISIBILITY_FACTOR = 6
+"""AWS's own advice for queues that feed Lambda: room for the pollers' retries while a function is throttled."""
+
+LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653]
+"""The periods CloudWatch Logs knows (there are longer ones; none is of use here)."""
+
+Memory = Annotated[int, Field(ge=128, le=10_240)]
+
+# The longest names made of it: a bucket "<name>-payloads-<account>-<region>" of at most 63 characters.
+FleetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=24)]
+
+# No hyphens: "<name>-a-dlq.fifo" is lane a's dead letter queue and must not be lane a-dlq's queue.
+LaneName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$", max_length=16)]
+
+AgentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
+
+AwsService = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class Section(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Runtime(Section):
+    """What the functions run on."""
+
+    python: Literal["auto", "3.11", "3.12", "3.13"] = "auto"
+    architecture: Literal["arm64", "x86_64"] = "arm64"
+    account_concurrency: int = Field(default=1000, ge=100, le=1_000_000)
+    aws_services: tuple[AwsService, ...] = Field(default=(), strict=False)
+
+
+class Payloads(Section):
+    """Where values lie. The limit keeps an event with its envelope below DynamoDB's 400 KB."""
+
+    inline_bytes: int = Field(default=32_768, ge=1024, le=262_144)
+
+
+class Retention(Section):
+    """How long a task is kept."""
+
+    days: int = Field(default=30, ge=1, le=3650)
+
+
+class Logs(Section):
+    """The functions' logs."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    retention_days: LogRetentionDays = 30
+
+
+class Api(Section):
+    """The HTTP API: throttling in requests a second, and its functions."""
+
+    rate_per_second: int = Field(default=500, ge=1, le=100_000)
+    burst: int = Field(default=1000, ge=1, le=100_000)
+    memory_mb: Memory = 1024
+    access_log_retention_days: LogRetentionDays = 90
+
+
+def _as_many_as_may_run(lane: dict[str, Any]) -> int:
+    maximum: int = lane["maximum_concurrency"]
+    return maximum
+
+
+class Lane(Section):
+    """One priority: a queue, its dead letter queue, and the function that works it off.
+
+    Attributes:
+        timeout_seconds: Longest invocation, i.e. a whole batch.
+        maximum_concurrency: Invocations at once.
+        reserved_concurrency: What is set aside for them; without a value, just as many.
+        max_receive_count: Receives after which SQS itself moves a message to the dead letter queue.
+    """
+
+    timeout_seconds: int = Field(default=180, ge=10, le=900)
+    memory_mb: Memory = 1024
+    batch_size: int = Field(default=10, ge=1, le=10)
+    maximum_concurrency: int = Field(default=50, ge=2, le=1000)
+    reserved_concurrency: int = Field(default_factory=_as_many_as_may_run, ge=2, le=100_000)
+    max_receive_count: int = Field(default=30, ge=1, le=1000)
+
+    @property
+    def visibility_timeout_seconds(self) -> int:
+        """Of the lane's queue."""
+        return VISIBILITY_FACTOR * self.timeout_seconds
+
+
+class AgentOverride(Section):
+    """What the operator decides otherwise than an agent's author; None leaves the author's."""
+
+    lane: str | None = None
+    timeout_seconds: float | None = Field(default=None, gt=0, le=897)
+    max_attempts: int | None = Field(default=None, ge=1, le=100)
+
+
+LANE_DEFAULTS: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        "critical": {"timeout_seconds": 120, "maximum_concurrency": 50},
+        "standard": {"timeout_seconds": 180, "maximum_concurrency": 200},
+        "batch": {"timeout_seconds": 300, "maximum_concurrency": 100},
+    }
+)
+"""The lanes of a file that names none, and what each of these has where the file does not say."""
+
+
+class Fleet(Section):
+    """The whole file, `[local]` aside."""
+
+    name: FleetName = "flotilla"
+    default_lane: str = "standard"
+    diagnostics: bool = False
+    runtime: Runtime = Runtime()
+    payloads: Payloads = Payloads()
+    retention: Retention = Retention()
+    logs: Logs = Logs()
+    api: Api = Api()
+    lanes: Annotated[Mapping[LaneName, Lane], Field(min_length=1), AfterValidator(MappingProxyType)]
+    agents: Annotated[Mapping[AgentName, AgentOverride], AfterValidator(MappingProxyType)] = Field(
+        default_factory=dict, validate_default=True
+    )

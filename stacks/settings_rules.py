@@ -1,0 +1,107 @@
+"""What `fleet.toml` must satisfy beyond each key by itself.
+
+These are the mistakes that deploy well and fail later: under load, or only when something else breaks.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stacks.settings_model import Fleet
+
+UNRESERVED_CONCURRENCY = 100
+"""Lambda refuses a reservation that leaves an account less than this."""
+
+LEASE_MARGIN_SECONDS = 3
+"""What a worker keeps of an invocation to commit and answer after the last task's time is up."""
+
+RECEIVES_BEYOND_ATTEMPTS = 10
+"""Receives kept for throttling, crashes and waits: the receive count is a backstop, never the limit of attempts."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: which key, and what is allowed instead."""
+
+    path: tuple[str, ...]
+    message: str
+
+
+def problems_of(fleet: Fleet) -> Iterator[Problem]:
+    """What is wrong with settings that are each valid by themselves."""
+    yield from _lane_problems(fleet)
+    if fleet.default_lane not in fleet.lanes:
+        yield Problem(("default_lane",), no_such_lane(fleet.default_lane, fleet.lanes))
+    for name, agent in fleet.agents.items():
+        if agent.lane is not None and agent.lane not in fleet.lanes:
+            yield Problem(("agents", name, "lane"), no_such_lane(agent.lane, fleet.lanes))
+        elif agent.lane is not None and agent.timeout_seconds is not None:
+            yield from _timeout_problems(fleet, name, agent.lane, agent.timeout_seconds)
+
+
+def _lane_problems(fleet: Fleet) -> Iterator[Problem]:
+    for name, lane in fleet.lanes.items():
+        if lane.reserved_concurrency < lane.maximum_concurrency:
+            yield Problem(
+                ("lanes", name, "reserved_concurrency"),
+                f"must be at least maximum_concurrency ({lane.maximum_concurrency}), not {lane.reserved_concurrency}: "
+                "throttled receives use up a message's receive count, and healthy work ends in the dead letters",
+            )
+    reserved = sum(lane.reserved_concurrency for lane in fleet.lanes.values())
+    available = fleet.runtime.account_concurrency - UNRESERVED_CONCURRENCY
+    if reserved > available:
+        yield Problem(
+            ("lanes",),
+            f"the lanes reserve {reserved} concurrent executions, allowed are {available}: "
+            f"runtime.account_concurrency ({fleet.runtime.account_concurrency}) less the {UNRESERVED_CONCURRENCY} "
+            "that Lambda keeps unreserved",
+        )
+
+
+def _timeout_problems(fleet: Fleet, agent: str, lane: str, timeout_seconds: float) -> Iterator[Problem]:
+    allowed = fleet.lanes[lane].timeout_seconds - LEASE_MARGIN_SECONDS
+    if timeout_seconds > allowed:
+        yield Problem(
+            ("agents", agent, "timeout_seconds"),
+            f"must be at most {allowed}, not {timeout_seconds:g}: lane {lane!r} has timeout_seconds = "
+            f"{fleet.lanes[lane].timeout_seconds}, of which {LEASE_MARGIN_SECONDS} are kept to commit the result",
+        )
+
+
+def agent_problems(fleet: Fleet, manifest: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong between the agents as they will be deployed and the lanes they run on.
+
+    Args:
+        fleet: The settings.
+        manifest: The agent manifest, the operator's overrides applied.
+    """
+    for name, agent in manifest["agents"].items():
+        lane = agent["lane"] or fleet.default_lane
+        if lane not in fleet.lanes:
+            yield Problem(("agents", name, "lane"), no_such_lane(lane, fleet.lanes))
+            continue
+        yield from _timeout_problems(fleet, name, lane, agent["timeout_seconds"])
+        allowed = fleet.lanes[lane].max_receive_count - RECEIVES_BEYOND_ATTEMPTS
+        if agent["max_attempts"] > allowed:
+            yield Problem(
+                ("agents", name, "max_attempts"),
+                f"must be at most {allowed}, not {agent['max_attempts']}: every attempt is a receive, lane {lane!r} "
+                f"has max_receive_count = {fleet.lanes[lane].max_receive_count}, and {RECEIVES_BEYOND_ATTEMPTS} are "
+                "kept for crashes and waits",
+            )
+
+
+def no_such_lane(name: str, lanes: Iterable[str]) -> str:
+    """What to say of a lane that is not there."""
+    return f"no lane is named {name!r}; {one_of(name, lanes)}"
+
+
+def one_of(given: str, allowed: Iterable[str]) -> str:
+    """The allowed names, and the one that was probably meant."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed: {', '.join(names)}"
