@@ -179,6 +179,7 @@ class FlotillaClient:
         self._sleep = sleep
         self._monotonic = monotonic
         self._turns = asyncio.Semaphore(max_connections)
+        self._operator = {"Authorization": f"Bearer {connection.operator_key}"}
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {connection.api_key}", "Accept": "application/json"},
             timeout=_TIMEOUT,
@@ -238,8 +239,13 @@ class FlotillaClient:
         task: Task = _json(await self._call("GET", path, headers=_prefer(wait_seconds)))
         return task
 
-    async def wait(self, task_id: str, *, timeout_seconds: float) -> Task:
+    async def wait(self, task_id: str, *, timeout_seconds: float, hold_seconds: int = LONGEST_WAIT_SECONDS) -> Task:
         """Poll until the task ends; after `timeout_seconds` answer with the task as it is then.
+
+        Args:
+            task_id: The task.
+            timeout_seconds: How long to go on.
+            hold_seconds: How long one call may hold a connection; less where many tasks share few connections.
 
         Raises:
             ApiError: As `task`.
@@ -247,7 +253,7 @@ class FlotillaClient:
         give_up = self._monotonic() + timeout_seconds
         while True:
             left = give_up - self._monotonic()
-            task = await self.task(task_id, wait_seconds=max(0, min(LONGEST_WAIT_SECONDS, int(left))))
+            task = await self.task(task_id, wait_seconds=max(0, min(hold_seconds, int(left))))
             if task["status"] in TERMINAL or self._monotonic() >= give_up:
                 return task
             await self._sleep(_BETWEEN_POLLS_SECONDS)
@@ -264,15 +270,15 @@ class FlotillaClient:
         """The deployed agents.
 
         Raises:
-            ApiError: The key may not ask, or the API could not be reached.
+            ApiError: The key lacks the scope `operate`, or the API could not be reached.
         """
-        return await self._items("/v1/agents")
+        return await self._items("/v1/agents", headers=self._operator)
 
-    async def _items(self, path: str) -> list[Any]:
+    async def _items(self, path: str, headers: dict[str, str] | None = None) -> list[Any]:
         items: list[Any] = []
         parameters: dict[str, str] = {}
         while True:
-            page = _json(await self._call("GET", path, params=parameters))
+            page = _json(await self._call("GET", path, params=parameters, headers=headers))
             items += page["items"]
             if not page.get("next_cursor"):
                 return items
@@ -323,7 +329,7 @@ def _segment(identifier: str) -> str:
 def _pause_seconds(pauses: int) -> float:
     """Exponential with jitter over the upper half: nobody said when, and others were refused with us."""
     ceiling: float = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(pauses, 16))
-    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+    return ceiling * random.uniform(0.5, 1.0)
 
 
 def _retry_after_seconds(response: httpx.Response) -> float | None:

@@ -30,12 +30,14 @@ class Connection:
 
     Attributes:
         api_url: Where `/v1` begins, without a slash at the end.
-        api_key: The raw key. Not shown where a connection is printed.
+        api_key: The raw key, of a tenant where there is a choice. Not shown where a connection is printed.
+        operator_key: The raw key for what takes the scope `operate`; the same one where there is but one.
         from_environment: The environment named it; else it is the local engine.
     """
 
     api_url: str
     api_key: str
+    operator_key: str
     from_environment: bool = False
 
     def __repr__(self) -> str:
@@ -57,13 +59,13 @@ def find_connection(environment: Mapping[str, str] | None = None, local_file: Pa
     environment = os.environ if environment is None else environment
     url, key = environment.get(URL_VARIABLE, ""), environment.get(KEY_VARIABLE, "")
     if url and key:
-        return Connection(_checked(url, URL_VARIABLE), key, from_environment=True)
+        return Connection(_checked(url, URL_VARIABLE), key, key, from_environment=True)
     if url or key:
         missing = KEY_VARIABLE if url else URL_VARIABLE
         raise NoConnectionError(f"{missing} is not set: a deployment and its key go together")
     try:
         record = json.loads(local_file.read_text(encoding="utf-8"))
-        return Connection(_checked(record["api_url"], str(local_file)), record["tenant_key"])
+        return Connection(_checked(record["api_url"], str(local_file)), record["tenant_key"], record["operator_key"])
     except FileNotFoundError:
         raise NoConnectionError(
             f"no deployment: start the local one with `make up`, or set {URL_VARIABLE} and {KEY_VARIABLE}"

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from httpx import AsyncBaseTransport
 from rich.console import Console
 
 from cli.client import ApiError, FlotillaClient
@@ -26,6 +27,9 @@ from cli.demo_rows import Row, refused_row, row_of
 from cli.next_steps import next_steps
 
 AGENT = "document.analyze"
+
+_HOLD_SECONDS = 2
+"""Short, so that a slow document does not keep the bar from showing those that are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,10 @@ async def run_demo(
     async def analyze(document: Document) -> Row:
         try:
             submitted = await client.submit(
-                AGENT, {"text": document.text}, idempotency_key=document.idempotency_key(run_id)
+                AGENT, {"text": document.text, "name": document.name}, idempotency_key=document.idempotency_key(run_id)
             )
             board.submitted()
-            task = await client.wait(submitted.task["id"], timeout_seconds=timeout_seconds)
+            task = await client.wait(submitted.task["id"], timeout_seconds=timeout_seconds, hold_seconds=_HOLD_SECONDS)
             row = row_of(document, task)
         except ApiError as error:
             row = refused_row(document, str(error))
@@ -74,49 +78,66 @@ async def run_demo(
     return DemoRun(list(rows), time.monotonic() - began, client.repeats)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the demo; its exit status."""
+def main(
+    arguments: Sequence[str],
+    *,
+    connection: Connection | None = None,
+    transport: AsyncBaseTransport | None = None,
+) -> int:
+    """Run the demo; its exit status.
+
+    Args:
+        arguments: What was typed.
+        connection: The deployment; by default the one that is found.
+        transport: Carries the requests; the network by default.
+    """
     parser = argparse.ArgumentParser(prog="python -m cli.demo", description="Runs documents through a deployed fleet.")
     parser.add_argument("--documents", type=Path, default=DOCUMENTS, help="folder of .txt, .md and .rst files")
     parser.add_argument("--connections", type=int, default=6, help="calls to the API at once (default: 6)")
     parser.add_argument("--timeout", type=float, default=180.0, help="seconds to wait for a document (default: 180)")
     options = parser.parse_args(arguments)
-    console = _console()
     try:
-        connection = find_connection()
+        connection = connection or find_connection()
         documents = read_corpus(options.documents)
+        if not documents:
+            raise FileNotFoundError(f"there are no documents in {options.documents}")
+        return asyncio.run(_demo(_console(), connection, transport, documents, options))
     except (NoConnectionError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    if not documents:
-        print(f"demo: no documents in {options.documents}", file=sys.stderr)
-        return 1
-    try:
-        run = asyncio.run(_run(console, connection, documents, options.connections, options.timeout))
     except KeyboardInterrupt:
         print("demo: interrupted; what was submitted goes on without us", file=sys.stderr)
         return 130
-    totals = Totals.of(run.rows, wall_seconds=run.wall_seconds, repeats=run.repeats)
-    print_report(console, run.rows, totals)
-    example = next((row.task_id for row in run.rows if row.complete), None)
-    python = os.path.relpath(sys.executable)
-    console.print(next_steps(connection, AGENT, example, python), soft_wrap=True, markup=False, highlight=False)
+
+
+async def _demo(
+    console: Console,
+    connection: Connection,
+    transport: AsyncBaseTransport | None,
+    documents: Sequence[Document],
+    options: argparse.Namespace,
+) -> int:
+    heading = f"\n[bold]{len(documents)} documents[/] to [bold]{AGENT}[/] at {connection.api_url}"
+    console.print(heading, highlight=False, soft_wrap=True)
+    async with FlotillaClient(connection, max_connections=options.connections, transport=transport) as client:
+        with board_on(console, len(documents)) as board:
+            run = await run_demo(
+                client,
+                documents,
+                run_id=secrets.token_hex(8),
+                timeout_seconds=options.timeout,
+                board=board,
+            )
+    print_report(console, run.rows, Totals.of(run.rows, wall_seconds=run.wall_seconds, repeats=run.repeats))
+    shortest = min((row for row in run.rows if row.complete), key=lambda row: row.characters, default=None)
+    example = shortest.task_id if shortest else None
+    console.print(next_steps(connection, AGENT, example, _python()), soft_wrap=True, markup=False, highlight=False)
     return 0 if all(row.complete for row in run.rows) else 1
 
 
-async def _run(
-    console: Console, connection: Connection, documents: Sequence[Document], connections: int, timeout_seconds: float
-) -> DemoRun:
-    console.print(
-        f"\n[bold]{len(documents)} documents[/] to [bold]{AGENT}[/] at {connection.api_url}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    async with FlotillaClient(connection, max_connections=connections) as client:
-        with board_on(console, len(documents)) as board:
-            return await run_demo(
-                client, documents, run_id=secrets.token_hex(8), timeout_seconds=timeout_seconds, board=board
-            )
+def _python() -> str:
+    """This interpreter, as it is called from here."""
+    return os.path.relpath(sys.executable)
 
 
 def _console() -> Console:

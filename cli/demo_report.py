@@ -1,6 +1,7 @@
 """The demo's table and totals, fit to the width of the terminal.
 
-On a wide terminal the summary is a column of its own; else it goes below its document, so that nothing is squeezed. It decides nothing about success: that is said by the rows.
+On a wide terminal the summary is a column of its own; else it goes below its document, so that nothing is squeezed.
+It decides nothing about success: that is said by the rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from rich.text import Text
 from cli.demo_rows import Row
 
 _WIDE = 132
-_SUMMARY_LINES = 2
+_SUMMARY_LINES = 3
 _LONGEST_LINE = 110
 _LONGEST_NAME = 30
 _SHORTEST_NAME = 12
@@ -31,7 +32,7 @@ _CLASS_STYLES = {
     "documentation": "blue",
     "public_domain": "yellow",
 }
-_NOTHING = "–"
+_NOTHING = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,14 @@ class Totals:
 
 def print_report(console: Console, rows: Sequence[Row], totals: Totals) -> None:
     """Print the table and the totals."""
-    ordered = sorted(rows, key=lambda row: (row.complete, row.document_class or "", row.document))
+    ordered = sorted(rows, key=lambda row: (not row.complete, row.document_class or "", row.document))
     console.print()
     for line in _table(ordered, console.width):
         console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
     console.print()
     for line in _totals(totals):
         console.print(line, highlight=False)
+    console.print("ms: from accepted to committed, with all documents submitted at once", style="dim", highlight=False)
     console.print()
 
 

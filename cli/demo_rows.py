@@ -55,8 +55,8 @@ def row_of(document: Document, task: Task) -> Row:
     """The row of a document whose task is known."""
     output = task.get("output")
     found: dict[str, Any] = {
-        "document_class": _found(lambda: _text(output["classification"]["document_class"])),
-        "score": _found(lambda: _share(output["classification"]["score"])),
+        "document_class": _found(lambda: _text(output["document_class"])),
+        "score": _found(lambda: _share(output["score"])),
         "sections": _found(lambda: _count(output["counts"]["sections"])),
         "dates": _found(lambda: _count(output["counts"]["dates"])),
         "summary": _found(lambda: _text(output["summary"][0]["text"])),
@@ -65,7 +65,11 @@ def row_of(document: Document, task: Task) -> Row:
         "total_ms": _found(lambda: _milliseconds(task["created_at"], task["finished_at"])),
     }
     return Row(
-        document=document.name, characters=len(document.text), task_id=task["id"], problem=_problem(task, found), **found
+        document=document.name,
+        characters=len(document.text),
+        task_id=task["id"],
+        problem=_problem(task, found),
+        **found,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 from cli.connection import KEY_VARIABLE, URL_VARIABLE, Connection
@@ -19,31 +20,45 @@ def next_steps(connection: Connection, agent: str, task_id: str | None, python: 
         python: The interpreter to run the command with.
     """
     if connection.from_environment:
-        api, key = f'"${{{URL_VARIABLE}%/}}"', f'"${KEY_VARIABLE}"'
+        exports = [f'API="${{{URL_VARIABLE}%/}}"', f'KEY="${KEY_VARIABLE}"', f'OPERATOR_KEY="${KEY_VARIABLE}"']
     else:
-        api, key = _quoted(connection.api_url), _quoted(connection.api_key)
+        exports = [
+            f"API={_quoted(connection.api_url)}",
+            f"KEY={_quoted(connection.api_key)}",
+            f"OPERATOR_KEY={_quoted(connection.operator_key)}",
+        ]
     python = shlex.quote(python)
-    read = f' \\\n  -H "Authorization: Bearer $KEY" | {python} -m json.tool'
     sections = [
-        f"export API={api}\nexport KEY={key}",
-        "# Submit and wait for the result. Paste it twice: the second answer is the\n"
-        "# first one's task, replayed.\n"
-        'curl -si "$API/v1/tasks" -H "Authorization: Bearer $KEY" \\\n'
-        "  -H 'Content-Type: application/json' \\\n"
-        "  -H 'Prefer: wait=20' -H 'Idempotency-Key: first-try' \\\n"
-        f"  -d '{{\"agent\": \"{agent}\", \"input\": {{\"text\": \"{_TEXT}\"}}}}'; echo",
+        [f"export {each}" for each in exports],
+        [
+            "# Submit and wait for the result. Paste it twice: the second answer is the",
+            "# first one's task, replayed.",
+            'curl -si "$API/v1/tasks" -H "Authorization: Bearer $KEY" \\',
+            "  -H 'Content-Type: application/json' \\",
+            "  -H 'Prefer: wait=20' -H 'Idempotency-Key: first-try' \\",
+            f'  -d \'{{"agent": {json.dumps(agent)},',
+            f'       "input": {{"text": {json.dumps(_TEXT)}}}}}\'; echo',
+        ],
     ]
     if task_id is not None:
         sections += [
-            f'# One of the tasks above\ncurl -s "$API/v1/tasks/{task_id}"{read}',
-            f'# Its log, each event chained to the one before\ncurl -s "$API/v1/tasks/{task_id}/events"{read}',
+            ["# One of the tasks above", *_get(f"/v1/tasks/{task_id}", "KEY", python)],
+            ["# Its log, each event chained to the one before", *_get(f"/v1/tasks/{task_id}/events", "KEY", python)],
         ]
     sections += [
-        f'# The agents, with the schemas that inputs are checked against\ncurl -s "$API/v1/agents"{read}',
-        f"# The same without curl\n{python} -m cli submit {agent} text=@README.md --wait\n{python} -m cli --help",
+        ["# The agents, with the schemas that inputs are checked against", *_get("/v1/agents", "OPERATOR_KEY", python)],
+        [
+            "# The same without curl",
+            f"{python} -m cli submit {agent} text=@README.md --wait",
+            f"{python} -m cli --help",
+        ],
     ]
-    body = "\n\n".join(sections)
-    return "What to try next\n\n" + "".join(f"  {line}\n" if line else "\n" for line in body.split("\n"))
+    blocks = ["\n".join(f"  {line}" for line in lines) for lines in sections]
+    return "\n\n".join(["What to try next", *blocks]) + "\n"
+
+
+def _get(path: str, key: str, python: str) -> list[str]:
+    return [f'curl -s "$API{path}" \\', f'  -H "Authorization: Bearer ${key}" | {python} -m json.tool']
 
 
 def _quoted(value: str) -> str:

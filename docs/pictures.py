@@ -30,9 +30,12 @@ _COLOURS = {
     "amber": (("#fffbeb", "#f59e0b", "#b45309"), ("#2b2110", "#d97706", "#fcd34d")),
 }
 # Page, card, strong text, quiet text, line; light, then dark.
-_NEUTRAL = (("#ffffff", "#ffffff", "#0f172a", "#475569", "#64748b"), ("#0d1117", "#0a0e15", "#f1f5f9", "#a3b1c6", "#8494ab"))
+_NEUTRAL = (
+    ("#ffffff", "#ffffff", "#0f172a", "#475569", "#64748b"),
+    ("#0d1117", "#0a0e15", "#f1f5f9", "#a3b1c6", "#8494ab"),
+)
 
-_LINE_HEIGHT = 18
+_LINE_HEIGHT = 20
 
 
 def _style() -> str:
@@ -43,7 +46,7 @@ def _style() -> str:
             f".card {{ fill: {card} }}",
             f".strong {{ fill: {strong} }}",
             f".quiet {{ fill: {quiet} }}",
-            f".line {{ stroke: {line} }}",
+            f".line {{ stroke: {line}; stroke-width: 1.6; fill: none }}",
             f".head {{ fill: {line} }}",
         ]
         for name, shades in _COLOURS.items():
@@ -78,8 +81,8 @@ def _panel(words: list[str], parts: list[str]) -> list[str]:
     heading, runs_on = parts
     return [
         _rectangle(f"{colour}-panel", x, y, width, height, radius=14),
-        _text(x + 24, y + 34, heading, f"{colour}-text", size=17, weight=700),
-        _text(x + 24, y + 56, runs_on, "quiet", size=13),
+        _text(x + 24, y + 35, heading, f"{colour}-text", size=18, weight=700),
+        _text(x + 24, y + 58, runs_on, "quiet", size=15),
     ]
 
 
@@ -87,14 +90,14 @@ def _box(words: list[str], parts: list[str]) -> list[str]:
     colour, x, y, width, height = words[0], *map(int, words[1:5])
     outline = _rectangle(f"card {colour}-edge", x, y, width, height, radius=9)
     if len(parts) == 1:
-        return [outline, _text(x + width / 2, y + height / 2 + 5, parts[0], "strong", size=15, weight=600, anchor="middle")]
+        return [
+            outline,
+            _text(x + width / 2, y + height / 2 + 5, parts[0], "strong", size=17, weight=600, anchor="middle"),
+        ]
     return [
         outline,
-        _text(x + 16, y + 29, parts[0], "strong", size=15, weight=600),
-        *(
-            _text(x + 16, y + 50 + index * _LINE_HEIGHT, line, "quiet", size=13)
-            for index, line in enumerate(parts[1:])
-        ),
+        _text(x + 16, y + 29, parts[0], "strong", size=17, weight=600),
+        *(_text(x + 16, y + 51 + index * _LINE_HEIGHT, line, "quiet", size=15) for index, line in enumerate(parts[1:])),
     ]
 
 
@@ -104,19 +107,19 @@ def _chip(words: list[str], parts: list[str]) -> list[str]:
     baseline = y + height / 2 + 5
     return [
         _rectangle(f"{colour}-panel", x, y, width, height, radius=height // 2),
-        _text(x + 16, baseline, number, f"{colour}-text", size=13, weight=700),
-        _text(x + 34, baseline, word, "strong", size=13),
+        _text(x + 16, baseline, number, f"{colour}-text", size=15, weight=700),
+        _text(x + 34, baseline, word, "strong", size=15),
     ]
 
 
 def _arrow(words: list[str], _parts: list[str]) -> list[str]:
     dash = ' stroke-dasharray="5 4"' if words[0] == "quiet" else ""
     points = " ".join(words[1:])
-    return [f'  <polyline class="line" points="{points}" fill="none" stroke-width="1.6"{dash} marker-end="url(#head)"/>']
+    return [f'  <polyline class="line" points="{points}"{dash} marker-end="url(#head)"/>']
 
 
 def _label(words: list[str], parts: list[str]) -> list[str]:
-    return [_text(int(words[0]), int(words[1]), parts[0], "quiet", size=13, anchor=words[2])]
+    return [_text(int(words[0]), int(words[1]), parts[0], "quiet", size=15, anchor=words[2])]
 
 
 _SHAPES: dict[str, Callable[[list[str], list[str]], list[str]]] = {
@@ -157,8 +160,8 @@ def render(source: str) -> str:
     )
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-labelledby="meaning">',
-            f'  <title id="meaning">{escape(meaning)}</title>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
+            f"  <title>{escape(meaning)}</title>",
             _style(),
             head,
             _rectangle("page", 0, 0, width, height, radius=16),

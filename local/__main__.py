@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from local.environment import TOOLS_PYTHON, path_with_node
+from local.environment import TOOLS_PYTHON, compile_cache, path_with_node
 from local.install import InstallError, install
 from local.instance import REPOSITORY, Instance
 from local.progress import Progress
@@ -20,12 +20,13 @@ def main() -> int:
     """Runs one command; its exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=("up", "down", "clean", "install", "cdk"))
+    parser.add_argument("--installed", action="store_true", help="install nothing")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for cdk: passed on")
     options = parser.parse_args()
     progress = Progress()
     instance = _instance()
     try:
-        if options.command in ("up", "install", "cdk"):
+        if options.command in ("up", "install", "cdk") and not options.installed:
             install(progress)
         if options.command == "cdk":
             return _cdk(options.arguments)
@@ -52,7 +53,7 @@ def _instance() -> Instance:
 
 def _up(instance: Instance, progress: Progress) -> int:
     if Path(sys.prefix) != TOOLS_PYTHON.parent.parent:
-        os.execv(TOOLS_PYTHON, [str(TOOLS_PYTHON), "-m", "local", "up"])
+        os.execv(TOOLS_PYTHON, [str(TOOLS_PYTHON), "-m", "local", "--installed", "up"])
     from local.engine import up
 
     info = up(instance, progress)
@@ -64,7 +65,7 @@ def _up(instance: Instance, progress: Progress) -> int:
 def _cdk(arguments: list[str]) -> int:
     """The pinned CDK command with the pinned Node and the user's own AWS."""
     command = REPOSITORY / "node_modules" / ".bin" / "cdk"
-    os.environ["PATH"] = path_with_node(os.environ.get("PATH", os.defpath))
+    os.environ.update(compile_cache(), PATH=path_with_node(os.environ.get("PATH", os.defpath)))
     os.execv(command, [str(command), *arguments])
 
 

@@ -7,7 +7,6 @@ than its records say. Nothing here can reach another endpoint than the engine.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,7 @@ def bootstrap(instance: Instance, engine_url: str, step: Step) -> None:
         step.skip("done before")
         return
     command: list[str | Path] = [CDK_COMMAND, "bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", "", "--ci"]
-    run_cdk(
-        command, environment=deploy_environment(instance, engine_url), log=instance.logs / "bootstrap.log", step=step
-    )
+    run_cdk(instance, command, environment=deploy_environment(instance, engine_url), log="bootstrap", step=step)
 
 
 def deploy(instance: Instance, engine_url: str, assembly: Path, step: Step) -> bool:
@@ -52,8 +49,8 @@ def deploy(instance: Instance, engine_url: str, assembly: Path, step: Step) -> b
         CDK_COMMAND, "deploy", "--all", "--app", assembly, "--require-approval", "never",
         "--progress", "events", "--ci", "--outputs-file", _outputs_file(instance),
     ]  # fmt: skip
-    run_cdk(command, environment=deploy_environment(instance, engine_url), log=instance.logs / "deploy.log", step=step)
-    reserve_concurrency(engine_url, templates)
+    run_cdk(instance, command, environment=deploy_environment(instance, engine_url), log="deploy", step=step)
+    add_what_the_engine_drops(engine_url, templates)
     replace_file(record, json.dumps({"assembly": assembly.name}))
     return True
 
@@ -70,24 +67,25 @@ def outputs(instance: Instance) -> dict[str, str]:
     return {key: str(value) for stack in by_stack.values() for key, value in stack.items()}
 
 
-def reserve_concurrency(engine_url: str, templates: dict[str, dict[str, Any]]) -> None:
-    """Sets reserved concurrency as the templates say: the engine ignores the property in a template."""
+def add_what_the_engine_drops(engine_url: str, templates: dict[str, dict[str, Any]]) -> None:
+    """Sets through the API what the engine does not take over from a template.
+
+    * Reserved concurrency of a function: the property is ignored.
+    * The mappings are enabled: the engine confuses the states of those that a template creates disabled, and here they
+      are served by the local event sources, for which enabled means what it means on AWS.
+    """
     functions = client("lambda", engine_url)
     for stack, template in templates.items():
         physical = _physical_ids(engine_url, stack)
-        for logical, properties in functions_of(template):
+        for logical, resource in template.get("Resources", {}).items():
+            properties = resource.get("Properties", {})
             reserved = properties.get("ReservedConcurrentExecutions")
-            if reserved is not None:
+            if resource["Type"] == "AWS::Lambda::Function" and reserved is not None:
                 functions.put_function_concurrency(
                     FunctionName=physical[logical], ReservedConcurrentExecutions=int(reserved)
                 )
-
-
-def functions_of(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Logical ids and properties of a template's functions."""
-    for logical, resource in template.get("Resources", {}).items():
-        if resource["Type"] == "AWS::Lambda::Function":
-            yield logical, resource.get("Properties", {})
+            elif resource["Type"] == "AWS::Lambda::EventSourceMapping":
+                functions.update_event_source_mapping(UUID=physical[logical], Enabled=True)
 
 
 def _physical_ids(engine_url: str, stack: str) -> dict[str, str]:

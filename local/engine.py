@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.deployment import bootstrap, deploy, outputs
-from local.engine_process import engine_url, running_engine, save_state, start_engine, stop_engine
+from local.engine_process import engine_is_current, engine_url, running_engine, save_state, start_engine, stop_engine
 from local.event_sources_process import start_event_sources, stop_event_sources
 from local.instance import Instance, LocalInfo
 from local.keys import OPERATOR, TENANT, ensure_key
@@ -49,6 +49,9 @@ def up(instance: Instance, progress: Progress | None = None) -> LocalInfo:
                 return synthesize(instance, step)
 
         assembly = pool.submit(synthesize_with_progress)
+        if not engine_is_current(instance):
+            # They must not outlive the engine they serve: what they are at would be lost with it.
+            stop_event_sources(instance)
         with progress.step("start the engine") as step:
             engine = start_engine(instance, step)
             freshly_started = not step.skipped

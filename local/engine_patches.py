@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import hashlib
 import importlib.metadata
-from types import ModuleType
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 PINNED_VERSION = "1.5.33"
@@ -28,6 +33,7 @@ def apply() -> None:
     _leave_event_sources_to_us()
     _answer_long_polls_at_once()
     _keep_streams_across_restarts()
+    _unpack_layers_once()
 
 
 def _leave_event_sources_to_us() -> None:
@@ -130,3 +136,46 @@ def _extend_saved_state(service: ModuleType) -> None:
                 getattr(service, name).update(saved)
 
     vars(service).update(get_state=get_state_with_streams, load_persisted_state=load_state_with_streams)
+
+
+_LAYER = "layer_"
+_unpacking = threading.Lock()
+
+
+class _SharedLayers(zipfile.ZipFile):
+    """Unpacks a layer once, and gives every further execution environment a link to that."""
+
+    def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
+        """As `ZipFile.extractall`, but for the directory of a layer."""
+        target = Path(path or ".")
+        if not target.name.startswith(_LAYER):
+            super().extractall(path, members, pwd)
+            return
+        content = hashlib.sha256()
+        for entry in self.infolist():
+            content.update(f"{entry.filename}\0{entry.CRC}\0{entry.file_size}\0{entry.external_attr}\0".encode())
+        shared = Path(tempfile.gettempdir()) / "unpacked-layers" / content.hexdigest()
+        with _unpacking:
+            if not shared.exists():
+                scratch = shared.with_suffix(".part")
+                super().extractall(scratch, members, pwd)
+                scratch.rename(shared)
+        target.rmdir()
+        target.symlink_to(shared, target_is_directory=True)
+        # The engine's copy of the archive, one per environment too, which it does not look at again.
+        if self.filename is not None:
+            Path(self.filename).unlink()
+
+
+def _unpack_layers_once() -> None:
+    """Execution environments share unpacked layers, which functions only read, as on AWS.
+
+    The engine unpacks all layers anew for every environment: 40 MB and most of the time of a cold start, in its own
+    process, so that a burst on cold functions stops everything else for seconds.
+    """
+    from ministack.core import lambda_runtime
+
+    # The engine asks for the last of these by a name that the standard library does not have.
+    vars(lambda_runtime)["zipfile"] = SimpleNamespace(
+        ZipFile=_SharedLayers, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile
+    )

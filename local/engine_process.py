@@ -46,6 +46,12 @@ def running_engine(instance: Instance) -> Process | None:
     return process if _control(process, "GET", "health") else None
 
 
+def engine_is_current(instance: Instance) -> bool:
+    """Whether `start_engine` would find an engine to reuse."""
+    running = running_engine(instance)
+    return running is not None and running.fingerprint == _fingerprint()
+
+
 def start_engine(instance: Instance, step: Step) -> Process:
     """Makes the engine run: reuses one that does, replaces one that hangs or was started from other code.
 
@@ -85,7 +91,7 @@ def start_engine(instance: Instance, step: Step) -> Process:
     deadline = time.monotonic() + _START_SECONDS
     while not _control(process, "GET", "health"):
         if not process.is_alive() or time.monotonic() > deadline:
-            raise EngineError(f"the engine does not start; its output is in {log}")
+            raise EngineError(f"the engine does not start; {log} ends with:\n{_tail(log)}")
         time.sleep(_POLL_SECONDS)
     return process
 
@@ -134,6 +140,10 @@ def _control(process: Process, method: str, action: str, seconds: float = _HEALT
         connection.close()
 
 
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+
+
 def _last_port(instance: Instance) -> int | None:
     try:
         return int((instance.run / "port").read_text(encoding="ascii"))
@@ -168,4 +178,4 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-_ENGINE_SOURCES = ("serve", "guard", "engine_patches", "environment", "processes")
+_ENGINE_SOURCES = ("serve", "guard", "admission", "engine_patches", "environment", "processes")

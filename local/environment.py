@@ -109,13 +109,19 @@ def deploy_environment(instance: Instance, engine_url: str) -> dict[str, str]:
 
 
 def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` without anything that says which AWS account, and with our Node first on its PATH."""
-    kept = {name: value for name, value in environment.items() if not name.startswith(("AWS_", "CDK_"))}
+    """`environment` without what says which AWS account or which fleet, and with our Node first on its PATH."""
+    kept = {name: value for name, value in environment.items() if not name.startswith(("AWS_", "CDK_", "FLOTILLA_"))}
     return {**kept, "PATH": path_with_node(environment.get("PATH", os.defpath))}
+
+
+def compile_cache() -> dict[str, str]:
+    """Keeps the cache of compiled code that npm and the CDK command turn on out of the system's temporary folder."""
+    return {"NODE_COMPILE_CACHE": str(REPOSITORY / ".build" / "node-compile-cache")}
 
 
 def _cdk() -> dict[str, str]:
     return {
+        **compile_cache(),
         "CDK_DISABLE_CLI_TELEMETRY": "true",
         "CDK_DISABLE_VERSION_CHECK": "true",
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",

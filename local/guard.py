@@ -6,19 +6,19 @@ send requests to 127.0.0.1, so a loopback address alone protects nothing. The gu
 * every `Host` it names is a loopback name (a page that rebinds its own name to 127.0.0.1 still names itself), and
 * nothing in it says that a page of another origin sent it (`Origin`, `Sec-Fetch-Site`, `Referer`).
 
-It takes the engine's permissive CORS headers off every answer. It also holds back bursts on HTTP APIs, because the
-engine starts one process per concurrent request and a cold burst starves all of them. It knows nothing of AWS.
+It takes the engine's permissive CORS headers off every answer, and holds back bursts on HTTP APIs (`local.admission`).
+It knows nothing of AWS.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from local.admission import Admission, Window
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,40 +32,12 @@ _HTTP_API_PATH = "/_aws/execute-api/"
 _HTTP_API_HOST = ".execute-api."
 
 
-class Admission:
-    """How many HTTP API requests the engine works on at once.
-
-    A request counts against `starting` until it is done or `settle_seconds` have passed: by then it has its process and
-    most likely only waits (a long poll), so it must not keep others out. It counts against `total` until it is done.
-    """
-
-    def __init__(self, *, starting: int, total: int, settle_seconds: float) -> None:
-        self._starting = asyncio.Semaphore(starting)
-        self._total = asyncio.Semaphore(total)
-        self._settle_seconds = settle_seconds
-
-    @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
-        """Waits for its turn, in order of arrival; holds it for the body."""
-        async with self._total:
-            await self._starting.acquire()
-            settle = asyncio.get_running_loop().call_later(self._settle_seconds, self._starting.release)
-            try:
-                yield
-            finally:
-                # Past its time it has released, or is about to.
-                if settle.when() > asyncio.get_running_loop().time():
-                    settle.cancel()
-                    self._starting.release()
-
-
 class Guard:
     """ASGI middleware around an engine that must never meet a stranger."""
 
-    def __init__(self, app: App, *, starting: int = 16, total: int = 48, settle_seconds: float = 2.0) -> None:
+    def __init__(self, app: App, window: Window | None = None) -> None:
         self._app = app
-        self._limits = {"starting": starting, "total": total, "settle_seconds": settle_seconds}
-        self._admission: Admission | None = None
+        self._admission = Admission(window or Window())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses with 403, or passes on."""
@@ -77,8 +49,6 @@ class Guard:
         if reason is not None:
             await _refuse(scope, receive, send, reason)
         elif scope["type"] == "http" and _is_http_api(scope, headers):
-            if self._admission is None:
-                self._admission = Admission(**self._limits)  # type: ignore[arg-type]  # keys are its parameters
             async with self._admission.admit():
                 await self._app(scope, receive, _without_cors(send))
         else:

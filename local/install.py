@@ -15,7 +15,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from local.environment import ENGINE_PYTHON, ENGINE_VENV, TOOLS_PYTHON, TOOLS_VENV, node_directory, path_with_node
+from local.environment import (
+    ENGINE_PYTHON,
+    ENGINE_VENV,
+    TOOLS_PYTHON,
+    TOOLS_VENV,
+    compile_cache,
+    node_directory,
+    path_with_node,
+)
 from local.instance import REPOSITORY
 from local.progress import Progress, Step
 
@@ -51,7 +59,7 @@ def _install_engine(progress: Progress) -> None:
     stamp = _stamp_of(requirements)
     with progress.step("embedded engine") as step:
         if _is_current(ENGINE_STAMP, stamp, ENGINE_PYTHON):
-            step.skip("up to date")
+            step.skip()
             return
         _make_venv(ENGINE_VENV, step)
         _pip_install(ENGINE_PYTHON, ["-r", str(requirements)], step)
@@ -71,7 +79,7 @@ def _install_tools(progress: Progress, pool: ThreadPoolExecutor) -> None:
     cdk = pool.submit(_install_cdk, progress)
     with progress.step("Python packages") as step:
         if current:
-            step.skip("up to date")
+            step.skip()
         else:
             # Not compiled ahead: the CDK library is huge, and what is used of it compiles itself at first import.
             _pip_install(TOOLS_PYTHON, ["--no-compile", "-r", str(requirements[0])], step)
@@ -85,7 +93,7 @@ def _install_cdk(progress: Progress) -> None:
     stamp_file = _NODE_MODULES / _STAMP
     with progress.step("AWS CDK command") as step:
         if _is_current(stamp_file, stamp, _NODE_MODULES / ".bin" / "cdk"):
-            step.skip("up to date")
+            step.skip()
             return
         npm = node_directory().parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         command = "ci" if lock.exists() else "install"
@@ -170,7 +178,7 @@ def _run(command: Sequence[str], step: Step, *, path: str | None = None) -> None
     Raises:
         InstallError: It failed.
     """
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **compile_cache(), "PYTHONUNBUFFERED": "1"}
     # What would make pip install somewhere else than into the environment it belongs to.
     for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PYTHONHOME", "PYTHONPATH", "PIP_REQUIRE_VIRTUALENV"):
         environment.pop(name, None)
@@ -197,6 +205,6 @@ def _run(command: Sequence[str], step: Step, *, path: str | None = None) -> None
 
 def _shortened(line: str) -> str:
     words = line.split()
-    if len(words) > 1 and words[0] in ("Collecting", "Downloading", "Installing", "Using"):
+    if len(words) > 1 and words[0] in ("Collecting", "Downloading"):
         return f"{words[0].lower()} {words[1].rsplit('/', 1)[-1]}"[:60]
-    return ""
+    return "installing" if line.startswith("Installing collected") else ""

@@ -30,8 +30,8 @@ class Step:
         """Shows `detail` beside the step, at once on a terminal and at the next heartbeat elsewhere."""
         self.detail = detail.strip()
 
-    def skip(self, reason: str) -> None:
-        """Ends the step as one that had nothing to do."""
+    def skip(self, reason: str = "") -> None:
+        """Ends the step as one that had nothing to do; without a reason not a word is said about it."""
         self.detail = reason
         self.skipped = True
 
@@ -78,6 +78,8 @@ class Progress:
     def _finish(self, step: Step, mark: str) -> None:
         with self._lock:
             self._running.remove(step)
+            if step.skipped and not step.detail:
+                return
             elapsed = f"{step.elapsed_seconds:6.1f} s"
             suffix = f"  ({step.detail})" if step.skipped else ""
             self.say(f"  {mark} {elapsed}  {step.name}{suffix}")

@@ -16,6 +16,7 @@ import signal
 from typing import Any
 
 from local import engine_patches
+from local.admission import Window
 from local.guard import App, Guard, Message, Receive, Scope, Send
 from local.processes import start_of
 
@@ -86,6 +87,8 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 
+    # How we were found; a function must find its own code only.
+    os.environ.pop("PYTHONPATH", None)
     engine_patches.apply()
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
@@ -98,7 +101,9 @@ def main() -> None:
     config.graceful_timeout = 1.0
     config.loglevel = "WARNING"
     config.accesslog = None
-    app = Guard(control(ministack, token=os.environ.pop("FLOTILLA_ENGINE_TOKEN")))
+    controlled = control(ministack, token=os.environ.pop("FLOTILLA_ENGINE_TOKEN"))
+    cores = os.cpu_count() or 1
+    app = Guard(controlled, Window(first=max(2, cores), most=max(8, 4 * cores)))
     try:
         asyncio.run(serve(app, config, shutdown_trigger=lambda: _stop_signal(arguments.owner_pid)))
     finally:

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def synthesize(instance: Instance, step: Step) -> Path:
     scratch.mkdir(parents=True)
     try:
         command: list[str | Path] = [CDK_COMMAND, "synth", "--quiet", "-c", "local=true", "--output", scratch]
-        run_cdk(command, environment=synth_environment(instance), log=instance.logs / "synth.log", step=step)
+        run_cdk(instance, command, environment=synth_environment(instance), log="synth", step=step)
         try:
             scratch.rename(assembly)
         except OSError:
@@ -85,19 +86,24 @@ def stack_templates(assembly: Path) -> dict[str, dict[str, Any]]:
     return {name: json.loads((assembly / file).read_text(encoding="utf-8")) for name, file in stacks.items()}
 
 
-def run_cdk(command: list[str | Path], *, environment: dict[str, str], log: Path, step: Step) -> None:
-    """Runs the CDK command, its output in `log` and what it is at beside the step.
+def run_cdk(
+    instance: Instance, command: list[str | Path], *, environment: dict[str, str], log: str, step: Step
+) -> None:
+    """Runs the CDK command, its output in the instance's log of that name and what it is at beside the step.
 
     Raises:
         DeploymentError: It failed.
     """
     tail: list[str] = []
+    log_file = instance.logs / f"{log}.log"
     with (
-        log.open("w", encoding="utf-8") as output,
+        log_file.open("w", encoding="utf-8") as output,
+        # It leaves things behind there if it is interrupted.
+        tempfile.TemporaryDirectory(dir=instance.home) as temporary,
         subprocess.Popen(
             [str(word) for word in command],
             cwd=REPOSITORY,
-            env=environment,
+            env={**environment, "TMPDIR": temporary},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -111,7 +117,7 @@ def run_cdk(command: list[str | Path], *, environment: dict[str, str], log: Path
             tail = [*tail[-40:], line.rstrip()]
             step.note(_shortened(line))
     if process.returncode:
-        raise DeploymentError("\n".join([*tail, f"(all of it is in {log})"]))
+        raise DeploymentError("\n".join([*tail, f"(all of it is in {log_file})"]))
 
 
 def _files() -> Iterator[Path]:

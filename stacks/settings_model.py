@@ -94,7 +94,7 @@ class Lane(Section):
     batch_size: int = Field(default=10, ge=1, le=10)
     maximum_concurrency: int = Field(default=50, ge=2, le=1000)
     reserved_concurrency: int = Field(default_factory=_as_many_as_may_run, ge=2, le=100_000)
-    max_receive_count: int = Field(default=30, ge=1, le=1000)
+    max_receive_count: int = Field(default=500, ge=1, le=1000)
 
     @property
     def visibility_timeout_seconds(self) -> int:

@@ -9,6 +9,7 @@ from stacks.bundling import Bundles
 from stacks.constructs import permissions
 from stacks.constructs.fifo_lane import FifoLane
 from stacks.constructs.fleet_function import FunctionShape
+from stacks.constructs.permissions import Permission
 from stacks.constructs.runtime_layers import RuntimeLayers
 from stacks.constructs.worker_function import WorkerFunction
 from stacks.environment import lane_queues, task_environment
@@ -16,6 +17,9 @@ from stacks.lanes_stack import LanesStack
 from stacks.local_differences import Place
 from stacks.settings_model import Fleet
 from stacks.state_stack import StateStack
+
+_DIAGNOSTICS_PREFIX = "DIAGNOSTICS#"
+"""Begins the keys under which diagnostic agents count."""
 
 
 class WorkersStack(cdk.Stack):
@@ -61,6 +65,7 @@ class WorkersStack(cdk.Stack):
                 **task_environment(self._fleet, self._state),
                 "FLOTILLA_LANES": lane_queues(self, {name: queues}),
                 "FLOTILLA_LANE": name,
+                **self._told_to_diagnostics(),
             },
             permissions=[
                 permissions.append_and_read(self._state.events),
@@ -68,8 +73,19 @@ class WorkersStack(cdk.Stack):
                 permissions.work_off(queues.queue),
                 # A message that can never be read is put aside.
                 permissions.send([queues.dead_letters]),
+                *self._granted_to_diagnostics(),
             ],
             source=queues,
             lane=lane,
             enabled=self._place.event_sources_run,
         )
+
+    def _told_to_diagnostics(self) -> dict[str, str]:
+        if not self._fleet.diagnostics:
+            return {}
+        return {"FLOTILLA_CONTROL_TABLE": self._state.control.table_name}
+
+    def _granted_to_diagnostics(self) -> list[Permission]:
+        # The diagnostic agents count what really happened outside the event log. Their table also holds the keys of
+        # clients, which no agent may reach.
+        return [permissions.count(self._state.control, _DIAGNOSTICS_PREFIX)] if self._fleet.diagnostics else []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from flotilla.errors import RetryableError
 from flotilla.events import Event
-from flotilla.models import Delivery, TaskMessage
+from flotilla.models import Delivery, TaskMessage, canonical_json
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class ManualClock:
 
 
 class MemoryEventLog:
-    """`EventLog` in a dictionary."""
+    """`EventLog` in a dictionary. What it keeps is a copy, made through JSON as in every real store."""
 
     def __init__(self) -> None:
         self.logs: dict[str, dict[int, Event]] = {}
@@ -43,13 +44,17 @@ class MemoryEventLog:
         self.appends += 1
         await asyncio.sleep(0)
         log = self.logs.setdefault(event.task_id, {})
-        existing = log.setdefault(event.seq, event)
-        return None if existing.hash == event.hash else existing
+        existing = log.setdefault(event.seq, _copy(event))
+        return None if existing.hash == event.hash else _copy(existing)
 
     async def read(self, task_id: str) -> list[Event]:
         self.reads += 1
         await asyncio.sleep(0)
-        return [event for _, event in sorted(self.logs.get(task_id, {}).items())]
+        return [_copy(event) for _, event in sorted(self.logs.get(task_id, {}).items())]
+
+
+def _copy(event: Event) -> Event:
+    return replace(event, body=json.loads(canonical_json(event.body).encode()))
 
 
 class MemoryPayloadStore:

@@ -15,7 +15,7 @@ from flotilla.clock import rfc3339
 from flotilla.events import Event
 
 MAX_PAGE_EVENTS = 1000
-_MAX_PAGE_CHARACTERS = 2_000_000
+_MAX_PAGE_BYTES = 2_000_000
 
 _TIMES = {
     "deadline_ms": "deadline",
@@ -48,10 +48,10 @@ def show_event(event: Event) -> dict[str, Any]:
 def show_page(events: Sequence[Event], *, after: int, limit: int) -> dict[str, Any]:
     """The events after number `after`: as many as are asked for and fit one response, one at least."""
     items: list[dict[str, Any]] = []
-    room = _MAX_PAGE_CHARACTERS
+    room = _MAX_PAGE_BYTES
     for event in events[after + 1 :]:
         item = show_event(event)
-        room -= len(json.dumps(item, ensure_ascii=False))
+        room -= len(json.dumps(item, ensure_ascii=False).encode())
         if items and (room < 0 or len(items) == limit):
             return {"items": items, "next_cursor": str(items[-1]["seq"])}
         items.append(item)

@@ -22,6 +22,8 @@ MAX_BODY_BYTES = 1_048_576
 
 _MAX_BASE64_CHARACTERS = (MAX_BODY_BYTES + 2) // 3 * 4
 
+_MAX_PLAIN_BYTES = 1_048_576
+
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
 
@@ -126,14 +128,16 @@ class Response:
         Args:
             with_body: False for an answer to `HEAD`.
         """
-        # Not escaped to ASCII: an escape takes up to three times the room, and a response may not
-        # be larger than 6 MB.
-        text = json.dumps(self.value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(self.value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) if with_body else ""
+        content = text.encode()
+        # Lambda's runtime writes the response as JSON once more, where quotes take twice and other
+        # characters up to three times their room, and refuses more than 6 MB. Base64 takes a third more.
+        large = len(content) > _MAX_PLAIN_BYTES
         return {
             "statusCode": self.status,
             "headers": {"content-type": self.content_type, **_FIXED_HEADERS, **self.headers},
-            "body": text if with_body else "",
-            "isBase64Encoded": False,
+            "body": base64.b64encode(content).decode() if large else text,
+            "isBase64Encoded": large,
         }
 
 

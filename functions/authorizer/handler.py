@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flotilla.clock import SystemClock
-from flotilla.dynamo.api_keys import DynamoApiKeys
+from flotilla.dynamo.api_keys import ApiKey, DynamoApiKeys
 from flotilla.runtime import clients, logging, threads
 from flotilla.runtime.settings import AuthorizerSettings
 from functions.authorizer.identify import UNAVAILABLE, Identifier
@@ -28,7 +28,12 @@ _AWS_THREADS = 4  # one request at a time, and those before it that were given u
 def identifier(settings: AuthorizerSettings) -> Identifier:
     """An identifier, wired to AWS."""
     keys = DynamoApiKeys(clients.dynamodb(), settings.control_table)
-    return Identifier(keys, threads.ThreadRunner("aws", _AWS_THREADS), SystemClock())
+    run_sync = threads.ThreadRunner("aws", _AWS_THREADS)
+
+    async def find(raw_key: str) -> ApiKey | None:
+        return await run_sync(keys.find, raw_key)
+
+    return Identifier(find, SystemClock())
 
 
 @cache

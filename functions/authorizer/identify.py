@@ -7,17 +7,16 @@ answers that it cannot answer; nobody is let in and nobody is told that their ke
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from flotilla.clock import Clock
-from flotilla.dynamo.api_keys import ApiKey, DynamoApiKeys
 from flotilla.errors import RetryableError
-from flotilla.ports import RunSync
 from functions.authorizer.bearer import MalformedAuthorizationError, api_key
 from functions.authorizer.key_cache import KeyCache
+
+if TYPE_CHECKING:
+    from flotilla.dynamo.api_keys import ApiKey
 
 LOOKUP_SECONDS = 4.0
 """API Gateway gives an authorizer 10 s, which include its cold start."""
@@ -29,17 +28,15 @@ class Identifier:
     """Tells who requests come from.
 
     Args:
-        keys: The store of keys.
-        run_sync: Runs its blocking calls.
+        find: Looks a raw key up; None where there is none, `RetryableError` where that cannot be known.
         clock: Tells how old what is remembered is.
         lookup_seconds: What the store has not answered by then counts as unavailable.
     """
 
     def __init__(
-        self, keys: DynamoApiKeys, run_sync: RunSync, clock: Clock, lookup_seconds: float = LOOKUP_SECONDS
+        self, find: Callable[[str], Awaitable[ApiKey | None]], clock: Clock, lookup_seconds: float = LOOKUP_SECONDS
     ) -> None:
-        self._keys = keys
-        self._run_sync = run_sync
+        self._find = find
         self._lookup_seconds = lookup_seconds
         self._cache = KeyCache(self._look_up, clock)
 
@@ -66,7 +63,6 @@ class Identifier:
     async def _look_up(self, raw_key: str) -> ApiKey | None:
         try:
             async with asyncio.timeout(self._lookup_seconds):
-                found: ApiKey | None = await self._run_sync(self._keys.find, raw_key)
-                return found
-        except (ClientError, BotoCoreError, TimeoutError) as error:
-            raise RetryableError("the keys cannot be looked up", code="keys_unavailable") from error
+                return await self._find(raw_key)
+        except TimeoutError as error:
+            raise RetryableError("the keys did not answer in time", code="keys_unavailable") from error

@@ -9,11 +9,15 @@ Failure policy: closed. A key that cannot be looked up is an error to the caller
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from flotilla.clock import Clock
-from flotilla.dynamo.api_keys import ApiKey, partition_key
+
+if TYPE_CHECKING:
+    from flotilla.dynamo.api_keys import ApiKey
 
 HIT_SECONDS = 30
 MISS_SECONDS = 5
@@ -35,12 +39,12 @@ class KeyCache:
         self._find = find
         self._clock = clock
         self._max_entries = max_entries
-        self._hits: OrderedDict[str, tuple[int, ApiKey]] = OrderedDict()
-        self._misses: OrderedDict[str, int] = OrderedDict()
+        self._hits: OrderedDict[bytes, tuple[int, ApiKey]] = OrderedDict()
+        self._misses: OrderedDict[bytes, int] = OrderedDict()
 
     async def find(self, raw_key: str) -> ApiKey | None:
         """Whom the key stands for; None where it stands for nobody, or no longer does."""
-        digest = partition_key(raw_key)
+        digest = hashlib.sha256(raw_key.encode()).digest()
         now_ms = self._clock.now_ms()
         found = self._remembered(digest, now_ms)
         if found is None:
@@ -52,11 +56,11 @@ class KeyCache:
             return None
         return found
 
-    def _remembered(self, digest: str, now_ms: int) -> ApiKey | None:
+    def _remembered(self, digest: bytes, now_ms: int) -> ApiKey | None:
         until_ms, found = self._hits.get(digest, (0, None))
         return found if until_ms > now_ms else None
 
-    def _remember(self, digest: str, found: ApiKey | None, now_ms: int) -> None:
+    def _remember(self, digest: bytes, found: ApiKey | None, now_ms: int) -> None:
         self._hits.pop(digest, None)
         self._misses.pop(digest, None)
         if found is None:

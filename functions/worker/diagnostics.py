@@ -10,7 +10,7 @@ import asyncio
 import os
 from typing import Annotated, Any, Literal
 
-from flotilla.runtime.settings import WorkerSettings
+from flotilla.runtime.settings import DiagnosticsSettings
 from pydantic import BaseModel, ConfigDict, Field
 
 from flotilla.agents import Context, SyncContext, agent
@@ -147,7 +147,7 @@ class _Counters:
 
     def __init__(self, task_id: str) -> None:
         self._task_id = task_id
-        self._table = WorkerSettings.read().control_table
+        self._table = DiagnosticsSettings.read().control_table
 
     def add(self, name: str, amount: int = 1) -> int:
         """Add to a counter and return where it stands."""

@@ -72,7 +72,7 @@ def _deliveries(event: dict[str, Any]) -> list[Delivery]:
 
 async def _run(event: dict[str, Any], tools: AttemptTools, invocation: Invocation) -> BatchResult:
     result = await BatchService(tools).run(_deliveries(event), invocation)
-    if invocation.overrunning:
+    if invocation.overruns.count:
         # A plain agent still runs on its thread though its attempt is over. Only the end of the process
         # stops it; what is done is deleted first, since Lambda takes a dead process for a failed batch.
         await tools.receipts.delete(result.done)

@@ -41,9 +41,15 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     coordinator = Coordinator(arguments.engine_url, checkpoints=arguments.checkpoints)
     finished: list[bool] = []
-    serving = threading.Thread(
-        target=lambda: finished.append(coordinator.run(grace_seconds=_GRACE_SECONDS)), name="coordinator"
-    )
+
+    def serve() -> None:
+        try:
+            finished.append(coordinator.run(grace_seconds=_GRACE_SECONDS))
+        finally:
+            # Should it ever fail, the process ends, and `up` starts another.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    serving = threading.Thread(target=serve, name="coordinator")
     serving.start()
     if arguments.owner_pid:
         threading.Thread(target=_end_with_owner, args=(arguments.owner_pid,), name="owner", daemon=True).start()

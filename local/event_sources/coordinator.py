@@ -112,7 +112,7 @@ class Coordinator:
 
     def _mappings(self) -> dict[str, Mapping]:
         pages = self._lambda.get_paginator("list_event_source_mappings").paginate()
-        records = [record for page in pages for record in page["EventSourceMappings"]]
+        records = [record for page in pages for record in page["EventSourceMappings"] if "EventSourceArn" in record]
         return {str(record["UUID"]): read_mapping(record) for record in records}
 
     def _refresh_reserved(self, mappings: dict[str, Mapping]) -> None:
@@ -121,8 +121,16 @@ class Coordinator:
         self._refreshes += 1
         for function in functions:
             if due or function not in self._reserved:
-                answer = self._lambda.get_function_concurrency(FunctionName=function)
-                self._reserved[function] = answer.get("ReservedConcurrentExecutions")
+                self._reserved[function] = self._reserved_of(function)
+
+    def _reserved_of(self, function: str) -> int | None:
+        try:
+            answer = self._lambda.get_function_concurrency(FunctionName=function)
+        except self._lambda.exceptions.ResourceNotFoundException:
+            # A mapping may outlive its function; that must not keep the others from being served.
+            return 0
+        reserved = answer.get("ReservedConcurrentExecutions")
+        return None if reserved is None else int(reserved)
 
     def _start(self, mapping: Mapping) -> None:
         source: Source

@@ -7,8 +7,9 @@ star in it is refused unless the permission says why it cannot be named.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
@@ -24,15 +25,19 @@ class Permission:
         actions: Named in full.
         resources: ARNs.
         wildcard_reason: Why `resources` cannot be named in full; empty where they are.
+        conditions: What must hold besides, as a policy says it.
     """
 
     actions: Sequence[str]
     resources: Sequence[str]
     wildcard_reason: str = ""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
     def statement(self) -> iam.PolicyStatement:
         """As a policy says it."""
-        return iam.PolicyStatement(actions=list(self.actions), resources=list(self.resources))
+        return iam.PolicyStatement(
+            actions=list(self.actions), resources=list(self.resources), conditions=dict(self.conditions)
+        )
 
 
 def append_and_read(table: dynamodb.Table) -> Permission:
@@ -48,6 +53,15 @@ def look_up(table: dynamodb.Table) -> Permission:
 def query(table: dynamodb.Table) -> Permission:
     """Read the items of a partition."""
     return Permission(["dynamodb:Query"], [table.table_arn])
+
+
+def count(table: dynamodb.Table, prefix: str) -> Permission:
+    """Move counters, in the partitions whose keys begin with `prefix` and in no other."""
+    return Permission(
+        ["dynamodb:UpdateItem"],
+        [table.table_arn],
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{prefix}*"]}},
+    )
 
 
 def keep_payloads(bucket_name: str) -> Permission:

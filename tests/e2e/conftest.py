@@ -56,3 +56,10 @@ def operator(engine: Engine) -> Iterator[FleetClient]:
     fleet = FleetClient(engine.info.api_url, engine.info.operator_key)
     with fleet.http:
         yield fleet
+
+
+@pytest.fixture(scope="session")
+def anonymous(engine: Engine) -> Iterator[FleetClient]:
+    fleet = FleetClient(engine.info.api_url, None)
+    with fleet.http:
+        yield fleet

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,11 +152,91 @@ def test_the_engine_ends_with_its_owner(tmp_path: Path) -> None:
             stop_engine(instance)
 
 
-def test_no_credential_of_the_user_reaches_a_function(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_PROFILE", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "SOME_API_TOKEN", "HTTPS_PROXY"):
+def zipped(files: dict[str, str]) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, text in files.items():
+            file.writestr(name, text)
+    return archive.getvalue()
+
+
+def deploy_function(process: Process, code: str, **settings: Any) -> str:
+    answer = service(process, "lambda").create_function(
+        FunctionName="function",
+        Runtime="python3.12",
+        Handler="code_of_test.handler",
+        Role="arn:aws:iam::000000000000:role/function",
+        Code={"ZipFile": zipped({"code_of_test.py": code})},
+        Timeout=60,
+        **settings,
+    )
+    return str(answer["FunctionArn"])
+
+
+def invoke(process: Process, payload: object = None) -> Any:
+    answer = service(process, "lambda").invoke(FunctionName="function", Payload=json.dumps(payload))
+    return json.loads(answer["Payload"].read())
+
+
+def test_nothing_of_the_users_environment_reaches_a_function(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_PROFILE", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "SOME_API_TOKEN", "HTTP_PROXY"):
         monkeypatch.setenv(name, "the user's own")
     process = start(instance)
-    environment = Path(f"/proc/{process.pid}/environ")
-    if not environment.exists():
-        pytest.skip("needs /proc")
-    assert b"the user's own" not in environment.read_bytes()
+    deploy_function(process, "import os\ndef handler(event, context):\n    return dict(os.environ)\n")
+    environment = invoke(process)
+    assert "the user's own" not in environment.values()
+    assert environment["AWS_ENDPOINT_URL"] == engine_url(process)
+    assert Path(environment["HOME"]).is_relative_to(instance.root)
+    assert "FLOTILLA_ENGINE_TOKEN" not in environment
+
+
+def test_a_function_finds_no_code_but_its_own(instance: Instance) -> None:
+    process = start(instance)
+    code = """
+import importlib.util
+def handler(event, context):
+    return [name for name in ("local", "stacks", "cli", "tests") if importlib.util.find_spec(name)]
+"""
+    deploy_function(process, code)
+    assert invoke(process) == []
+
+
+def test_execution_environments_share_one_unpacked_layer(instance: Instance) -> None:
+    process = start(instance)
+    layer = service(process, "lambda").publish_layer_version(
+        LayerName="layer", Content={"ZipFile": zipped({"python/from_layer.py": "ANSWER = 42"})}
+    )
+    code = """
+import os, from_layer
+def handler(event, context):
+    if event < 3:
+        import boto3
+        boto3.client("lambda").invoke(FunctionName="function", Payload=str(event + 1))
+    return [from_layer.ANSWER, os.path.realpath(from_layer.__file__)]
+"""
+    deploy_function(process, code, Layers=[layer["LayerVersionArn"]])
+    answer, file = invoke(process, 0)
+    unpacked = instance.temporary / "unpacked-layers"
+    environments = [path for path in instance.temporary.iterdir() if path.name.startswith("ministack-lambda-")]
+    assert answer == 42
+    assert Path(file).is_relative_to(unpacked)
+    assert (len(environments), len(list(unpacked.iterdir()))) == (4, 1)
+
+
+def test_the_engine_serves_no_mapping_by_itself(instance: Instance) -> None:
+    process = start(instance)
+    queues = service(process, "sqs")
+    queue_url = queues.create_queue(QueueName="queue")["QueueUrl"]
+    answer = queues.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+    deploy_function(process, "def handler(event, context):\n    return None\n")
+    service(process, "lambda").create_event_source_mapping(
+        FunctionName="function", EventSourceArn=answer["Attributes"]["QueueArn"]
+    )
+    queues.send_message(QueueUrl=queue_url, MessageBody="left alone")
+    # Longer than a poller of the engine would need.
+    empty = queues.create_queue(QueueName="empty")["QueueUrl"]
+    queues.receive_message(QueueUrl=empty, WaitTimeSeconds=2)
+    (message,) = queues.receive_message(QueueUrl=queue_url, AttributeNames=["All"])["Messages"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"

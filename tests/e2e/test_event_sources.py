@@ -28,6 +28,8 @@ def kill_event_sources(engine: Engine) -> None:
     process = Process.load(event_sources_record(engine.instance))
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
+    while process.is_alive():
+        pass
 
 
 def restart_event_sources(engine: Engine) -> None:
@@ -190,7 +192,7 @@ def test_a_record_that_fails_until_it_is_too_old_is_given_up(probe: Probe, engin
     on_failure = queues.create_queue(QueueName=f"{probe.name}-too-old")["QueueUrl"]
     probe.feed_from_table(
         BatchSize=1,
-        MaximumRecordAgeInSeconds=2,
+        MaximumRecordAgeInSeconds=6,
         DestinationConfig={"OnFailure": {"Destination": arn_of(queues, on_failure)}},
     )
     probe.put("poison", raises=100)

@@ -13,6 +13,7 @@ from flotilla.agents import Context, SyncContext, agent
 from flotilla.errors import ParkedError, PermanentError, RetryableError
 
 HISTORY: list[Any] = []
+HELD = threading.Event()
 RELEASE = threading.Event()
 
 
@@ -116,4 +117,13 @@ def late_plain(task: Input, ctx: SyncContext) -> Output:
     return Output(value=None)
 
 
-ALL = [echo, plain, meeting, failing, exit_plain, steps, late, late_plain]
+@agent("sample.held", timeout_seconds=10)
+async def held(task: Input, ctx: Context) -> Output:
+    """In its first attempt says that it is there and waits to be released, holding its loop."""
+    if ctx.attempt == 1:
+        HELD.set()
+        RELEASE.wait(30)
+    return Output(value=task.value)
+
+
+ALL = [echo, plain, meeting, failing, exit_plain, steps, late, late_plain, held]

@@ -163,11 +163,11 @@ def test_a_plain_agent_past_its_time_can_record_nothing_and_is_counted(fleet: Fl
         from flotilla.services.batch import BatchService
 
         await BatchService(fleet.tools).run([fleet.delivery(task)], invocation)
-        while_running = invocation.overrunning
+        while_running = invocation.overruns.count
         sample_agents.RELEASE.set()
-        while invocation.overrunning:
+        while invocation.overruns.count:
             await asyncio.sleep(0)
-        return while_running, invocation.overrunning
+        return while_running, invocation.overruns.count
 
     assert run(scenario()) == (1, 0)
     assert sample_agents.HISTORY == ["AttemptRevokedError"]
@@ -305,8 +305,8 @@ def test_while_the_log_is_down_messages_stay_on_the_lane(fleet: Fleet) -> None:
 def test_visibility_is_shortened_to_what_the_batch_needs(fleet: Fleet) -> None:
     tasks = [submitted(fleet, "sample.echo", n, session="s") for n in range(2)]
     run(fleet.deliver(*(fleet.delivery(task) for task in tasks)))
-    # Two agents of 10 s with 3 s of grace each, 3 s for the batch and 1 s of skew.
-    assert fleet.receipts.visibility == [(tasks[0], 30), (tasks[1], 30)]
+    # Two agents of 10 s with 3 s of grace each, and 1 s of skew.
+    assert fleet.receipts.visibility == [(tasks[0], 27), (tasks[1], 27)]
 
 
 def test_a_stale_workers_commit_is_refused(fleet: Fleet) -> None:

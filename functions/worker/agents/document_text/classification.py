@@ -5,15 +5,18 @@ a text with little evidence for anything is `other`. Every score can be traced t
 Refuses to call a text a licence for naming one: evidence for a licence counts in proportion to
 how much of the text is about licensing.
 """
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import NamedTuple
 
-from functions.worker.agents.document_text.evidence import PHRASES, TITLES, Clue
+from functions.worker.agents.document_text import genre_clues, licence_clues
+from functions.worker.agents.document_text.clues import Clue
 from functions.worker.agents.document_text.models import (
     CLASSES,
     LICENCE_CLASSES,
@@ -35,23 +38,60 @@ _BLANKS = re.compile(r"\s+")
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "`": "'", "–": "-", "—": "-"})
 _WORD = re.compile(r"[^\W\d_]+")
 
-_LICENSING = frozenset(
-    "license licenses licensed licensor licensee warranty warranties copyright copyrighted redistribute redistribution "
-    "sublicense liability liable permission patent patents waive waiver relinquish noninfringement merchantability".split()
-)
-# Words whose frequency tells kinds of prose apart: (class, words, per thousand words above which it counts, factor).
-_STYLE: tuple[tuple[DocumentClass, str, frozenset[str], float, float], ...] = (
-    ("agreement", "speaks of parties and obligations", frozenset("party parties agreement agrees hereby herein hereto undersigned".split()), 6, 0.4),
-    (
-        "policy",
-        "speaks of members, duties and decisions",
-        frozenset("members member vote votes voting election leader delegates collaborators participants enforcement behavior decision decisions developers we our".split()),
-        10,
-        0.15,
+_LICENSING_WORDS = """
+    license licenses licensed licensor licensee warranty warranties copyright copyrighted redistribute redistribution
+    sublicense liability liable permission patent patents waive waiver relinquish noninfringement merchantability
+"""
+_LICENSING = frozenset(_LICENSING_WORDS.split())
+
+
+class _Style(NamedTuple):
+    """Words whose frequency tells kinds of prose apart: what is above `usual` per thousand counts `factor` each."""
+
+    document_class: DocumentClass
+    reason: str
+    words: str
+    usual: float
+    factor: float
+
+
+_STYLES = (
+    _Style(
+        "agreement",
+        "it speaks of parties and obligations",
+        "party parties agreement agrees hereby herein hereto undersigned",
+        usual=6,
+        factor=0.4,
     ),
-    ("specification", "speaks in requirements", frozenset("must should shall required optional field fields value values format".split()), 8, 0.2),
-    ("guide", "speaks to the reader", frozenset("you your click run try type command file let example".split()), 12, 0.15),
-    ("report", "speaks of the past", frozenset("was were had became began released announced founded led held".split()), 10, 0.3),
+    _Style(
+        "policy",
+        "it speaks of members, duties and decisions",
+        "members member vote votes voting election leader delegates collaborators participants enforcement behavior "
+        "decision decisions developers we our",
+        usual=10,
+        factor=0.15,
+    ),
+    _Style(
+        "specification",
+        "it speaks in requirements",
+        "must should shall required optional field fields value values format",
+        usual=8,
+        factor=0.2,
+    ),
+    _Style(
+        "guide",
+        "it speaks to the reader",
+        "you your click run try type command file let example",
+        usual=12,
+        factor=0.15,
+    ),
+    _Style(
+        "report",
+        "it speaks of the past",
+        "was were had became began released announced founded led held",
+        usual=10,
+        factor=0.3,
+    ),
 )
 _STYLE_CAP = 5.0
 _DATES_PER_THOUSAND = 4.0
@@ -83,9 +123,7 @@ def classify(text: str, title: str | None, dates: list[DateMention]) -> Classifi
     evidence.sort(key=lambda item: -item.weight)
     scores = _scores(evidence)
     best = max(CLASSES, key=lambda name: scores[name])
-    return Classification(
-        document_class=best, score=scores[best], scores=scores, evidence=evidence[:_MAX_EVIDENCE]
-    )
+    return Classification(document_class=best, score=scores[best], scores=scores, evidence=evidence[:_MAX_EVIDENCE])
 
 
 def _about_licensing(normalized: str, words: Counter[str], total: int) -> float:
@@ -98,7 +136,9 @@ def _about_licensing(normalized: str, words: Counter[str], total: int) -> float:
 
 def _weighed(clue: Clue, factor: float) -> Evidence:
     return Evidence(
-        document_class=clue.document_class, reason=clue.phrase, weight=max(0.001, round(clue.weight * factor, 2))
+        document_class=clue.document_class,
+        reason=clue.phrase,
+        weight=max(0.001, round(clue.weight * factor, 2)),
     )
 
 
@@ -108,14 +148,14 @@ def _normalize(text: str) -> str:
 
 
 def _phrases(normalized: str) -> Iterator[Clue]:
-    for clue in PHRASES:
+    for clue in (*licence_clues.PHRASES, *genre_clues.PHRASES):
         if clue.phrase in normalized:
             yield Clue(clue.document_class, clue.weight, f"the text says “{clue.phrase}”")
 
 
 @cache
 def _title_patterns() -> tuple[tuple[re.Pattern[str], Clue], ...]:
-    return tuple((re.compile(clue.phrase), clue) for clue in TITLES)
+    return tuple((re.compile(clue.phrase), clue) for clue in (*licence_clues.TITLES, *genre_clues.TITLES))
 
 
 def _title(title: str | None) -> Iterator[Clue]:
@@ -129,16 +169,16 @@ def _title(title: str | None) -> Iterator[Clue]:
 def _style(words: Counter[str], total: int, dates: list[DateMention]) -> Iterator[Clue]:
     if total < _MIN_WORDS:
         return
-    for name, reason, vocabulary, threshold, factor in _STYLE:
-        weight = min(_STYLE_CAP, (_per_thousand(words, vocabulary, total) - threshold) * factor)
-        if weight >= 0.1:
-            yield Clue(name, weight, f"it {reason}")
+    for style in _STYLES:
+        excess = _per_thousand(words, style.words.split(), total) - style.usual
+        if excess > 0:
+            yield Clue(style.document_class, min(_STYLE_CAP, excess * style.factor), style.reason)
     exact = 1000 * sum(date.precision != "year" for date in dates) / total
     if exact > _DATES_PER_THOUSAND:
         yield Clue("report", min(_STYLE_CAP, exact / 2), "it tells what happened when")
 
 
-def _per_thousand(words: Counter[str], vocabulary: frozenset[str], total: int) -> float:
+def _per_thousand(words: Counter[str], vocabulary: Iterable[str], total: int) -> float:
     return 1000 * sum(words[word] for word in vocabulary) / total if total else 0.0
 
 

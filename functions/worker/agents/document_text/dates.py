@@ -3,6 +3,7 @@
 Invariant: every date is one of the calendar. Refuses to guess: day and month that could be the
 other way round, two-digit years, days without a year and bare numbers are left alone.
 """
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from functions.worker.agents.document_text.models import DateMention
+from functions.worker.agents.document_text.models import DateMention, Precision
 
 _ENGLISH = {
     "january": 1, "february": 2, "march": 3, "april": 4, "may": 5, "june": 6, "july": 7, "august": 8,
@@ -65,6 +66,7 @@ _YEAR_TOLD = re.compile(
 )
 _FOUR = re.compile(r"\d{4}")
 _REACH = 50
+_PRECISIONS: tuple[Precision, ...] = ("year", "month", "day")
 _FIRST_YEAR, _LAST_YEAR = 1500, 2199
 
 
@@ -87,10 +89,15 @@ def find_dates(text: str) -> list[DateMention]:
         if following and following.start < span.end and following.end - following.start > span.end - span.start:
             continue
         reached = span.end
-        precision = ("year", "month", "day")[span.iso.count("-")]
+        precision = _PRECISIONS[span.iso.count("-")]
         raw = " ".join(text[span.start : span.end].split())
         found.append(DateMention.model_construct(iso=span.iso, precision=precision, text=raw, offset=span.start))
     return found
+
+
+def begins_with_month(text: str, position: int) -> bool:
+    """A month's name stands at `position`."""
+    return _MONTH.match(text, position) is not None
 
 
 def _with_month_names(text: str) -> Iterator[_Span]:
@@ -110,7 +117,7 @@ def _with_month_names(text: str) -> Iterator[_Span]:
             iso = _iso(year, month, int(before[1]))
             if iso:
                 yield _Span(start - len(before[0]), after.end(), iso)
-                continue
+            continue
         if after["hyphen"]:
             continue
         if after["day"]:

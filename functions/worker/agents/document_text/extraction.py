@@ -1,4 +1,5 @@
 """Everything a text states about itself, in one pass over its layout."""
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ def extract(text: str) -> Extraction:
     outline = find_outline(layout)
     dates = find_dates(layout.text)
     links = find_links(layout.text)
-    terms = find_terms(layout.text, split_sentences(running_text(layout, _without_definitions(outline))))
+    sentences = split_sentences(running_text(layout, _without_definitions(outline)))
+    terms = find_terms(layout.text, sentences)
     return Extraction(
         title=outline.title.text if outline.title else None,
         sections=[
@@ -30,7 +32,7 @@ def extract(text: str) -> Extraction:
         counts=Counts(
             characters=len(text),
             words=count_words(layout.text),
-            sentences=len(split_sentences(running_text(layout, outline.spans()))),
+            sentences=len(sentences),
             sections=len(outline.headings),
             dates=len(dates),
             links=len(links),
@@ -41,5 +43,5 @@ def extract(text: str) -> Extraction:
 
 def _without_definitions(outline: Outline) -> list[tuple[int, int]]:
     """The spans to leave out where terms are looked for: a heading may be the term its section defines."""
-    terms = {heading.start for heading in outline.headings if heading.title[:1] in "\"“‘„«"}
+    terms = {heading.start for heading in outline.headings if heading.title[:1] in '"“‘„«'}
     return [span for span in outline.spans() if span[0] not in terms]

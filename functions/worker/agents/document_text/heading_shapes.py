@@ -2,6 +2,7 @@
 
 Refuses to look at what stands around the line: that is `headings`' part.
 """
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
@@ -12,14 +13,15 @@ MAX_HEADING = 120
 MAX_HEADING_WORDS = 14
 
 # Words that stay small in a title-cased English heading.
-_SMALL = frozenset(
-    "a an and are as at but by de der des do for from how if in into is it its nor not of off on or our per so than "
-    "that the their this to under up via vs what when where why will with within without you your".split()
-)
+_SMALL_WORDS = """
+    a an and are as at but by de der des do for from how if in into is it its nor not of off on or our per so than that
+    the their this to under up via vs what when where why will with within without you your
+"""
+_SMALL = frozenset(_SMALL_WORDS.split())
 _WORD = re.compile(r"[^\W\d_][\w'’/.&-]*")
 _METADATA = re.compile(
     r"(?:copyright\s+(?:\(c\)|©|\d|<|\[|by\b)|\(c\)\s|(?:version|revision|draft)[:\s]+v?\d|revised\s+\d|by\s+\w"
-    r"|last[- ](?:modified|updated|revised)\b|dated?:|written by\b|authors?:|contact:|v?\d+(?:\.\d+)+\s*$"
+    r"|last[- ](?:modified|updated|revised)\b|dated?:|written by\b|authors?:|contact:|v?\d{1,9}(?:\.\d{1,9}){1,9}\s*$"
     r"|\.\.\s|<|\[|\||\{|[-*+•]\s|:[\w -]{1,40}:)",
     re.IGNORECASE,
 )
@@ -45,10 +47,11 @@ _MARKUP = (
     (re.compile(r"\s*\{#[\w-]{1,80}\}$"), ""),
 )
 # Headings that are one of these may end in a colon, as no other line may.
-_KNOWN = frozenset(
-    "abstract appendix background conclusion conclusions conditions definitions disclaimer introduction license notice "
-    "overview permissions preamble purpose recitals requirements scope summary terms".split()
-)
+_KNOWN_HEADINGS = """
+    abstract appendix background conclusion conclusions conditions definitions disclaimer introduction license notice
+    overview permissions preamble purpose recitals requirements scope summary terms
+"""
+_KNOWN = frozenset(_KNOWN_HEADINGS.split())
 
 
 class Numbered(NamedTuple):
@@ -78,7 +81,7 @@ def numbered(text: str) -> Numbered | None:
     found = _KEYWORD.match(head)
     if found and head[0].isupper():
         rest = found["rest"].lstrip(" -–—:.").strip()
-        if rest and not (rest[0].isupper() or rest[0] in "\"“‘'(") or (rest and not found["mark"].strip()):
+        if (rest and not (rest[0].isupper() or rest[0] in "\"“‘'(")) or (rest and not found["mark"].strip()):
             return None
         labelled = not rest or found["word"].lower() in _LABELLED_ALONE
         depth = found["number"].count(".") + 1
@@ -106,7 +109,11 @@ def words_of(text: str) -> list[str]:
 
 def is_all_caps(text: str) -> bool:
     """Set in capitals throughout, with at least one real word."""
-    return text.upper() == text and text.lower() != text and any(len(word) > 2 for word in words_of(text))
+    return (
+        text.upper() == text
+        and text.lower() != text
+        and any(sum(map(str.isalpha, word)) > 2 for word in words_of(text))
+    )
 
 
 def is_title_case(text: str, *, strict: bool = False) -> bool:
@@ -126,7 +133,7 @@ def could_be_heading(text: str) -> bool:
     if not 0 < len(text) <= MAX_HEADING or text.endswith((",", ";", "-", "–", "—", "…", "...", "=", "|", "\\")):
         return False
     words = words_of(text)
-    if not words or len(text.split()) > MAX_HEADING_WORDS or is_metadata(text):
+    if not words or "---" in text or len(text.split()) > MAX_HEADING_WORDS or is_metadata(text):
         return False
     if text[0] in "/$`":
         return True  # about a path, a variable or a name in code

@@ -1,9 +1,12 @@
-"""The outline of a document: its title and section headings, in Markdown, reStructuredText,
-AsciiDoc and the plain-text habits of licences, contracts, standards and reports.
+"""The outline of a document: its title and its section headings.
+
+Reads Markdown, reStructuredText, AsciiDoc and the plain-text habits of licences, contracts,
+standards and reports.
 
 Invariant: headings come in order, do not overlap, and are words of the text; an entry of a table
 of contents, a repeated title or a numbered list item is no heading.
 """
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from functions.worker.agents.document_text.marked_headings import Element, Headi
 from functions.worker.agents.document_text.title import Title, find_title
 
 _CONTENTS = frozenset({"contents", "table of contents", "toc"})
-_RUN_IN = re.compile(r"([^.!?]{2,90})\.\s+(?=[A-Z\"“‘(])")
+_RUN_IN = re.compile(r"([^.;!?]{2,90})\.\s+(?=[A-Z\"“‘(])")
 _LEADERS = re.compile(r"\.{4,}|(?:\s\.){4,}|\s{3,}\d+$")
 _MARKED_IS_ENOUGH = 3
 _PROSE = 60
@@ -111,9 +114,9 @@ def _in_step(headings: list[Heading]) -> list[Heading]:
     keyed = sum(heading.style == _KEYWORD for heading in headings) >= _MARKED_IS_ENOUGH
     kept: dict[tuple[str | None, str] | int, Heading] = {}
     for position, heading in enumerate(headings):
-        if heading.number and heading.level == 1 and not heading.style:
-            if keyed or (settled and heading.indent != outermost):
-                continue
+        is_plain = heading.number and heading.level == 1 and not heading.style
+        if is_plain and (keyed or (settled and heading.indent != outermost)):
+            continue
         key = (heading.number, heading.title) if heading.number and heading.level > 1 else position
         kept.pop(key, None)
         kept[key] = heading
@@ -149,7 +152,7 @@ def _end_of_contents(elements: list[Element], index: int) -> int:
         if any(seen[entry.number] for entry in entries[:1]):
             return position  # the first entry, met again as the heading itself
         seen.update(entry.number for entry in entries)
-        if not entries and _is_prose(element) and not _LEADERS.search(element[0].text):
+        if not entries and _is_prose(element) and not _LEADERS.search(element[0].text[: 2 * MAX_HEADING]):
             before = elements[position - 1]
             starts_here = position > index and isinstance(before, list) and is_plain_heading(before[0].text)
             return position - 1 if starts_here else position
@@ -169,9 +172,7 @@ def _in_paragraph(lines: Paragraph, following: Element | None, body_indent: int,
         return [heading]
     width = width_of(lines)
     return [
-        found
-        for index in range(len(lines) - 1)
-        if (found := _above_its_text(lines, index, width, marked)) is not None
+        found for index in range(len(lines) - 1) if (found := _above_its_text(lines, index, width, marked)) is not None
     ]
 
 
@@ -212,7 +213,8 @@ def _run_in(lines: Paragraph, marked: bool) -> Heading | None:
     found = numbered(lines[0].text)
     if found is None or found.keyword or not found.marked or not _accepts(found, marked):
         return None
-    joined = " ".join(line.text for line in lines[:2])
+    goes_on = len(lines) > 1 and numbered(lines[1].text) is None
+    joined = " ".join(line.text for line in lines[: 1 + goes_on])
     rest = joined[joined.find(found.title[:20]) :]
     match = _RUN_IN.match(rest)
     if match is None or not could_be_heading(match[1]):
@@ -230,7 +232,7 @@ def _run_in(lines: Paragraph, marked: bool) -> Heading | None:
 def _above_its_text(lines: Paragraph, index: int, width: int, marked: bool) -> Heading | None:
     """A numbered heading with its text on the very next line."""
     line, following = lines[index], lines[index + 1]
-    if line.text[0] in "([" and index or len(line.text) > MAX_HEADING:
+    if (line.text[0] in "([" and index) or len(line.text) > MAX_HEADING:
         return None
     found = numbered(line.text)
     if found is None:
@@ -263,9 +265,11 @@ def _unnumbered(lines: Paragraph, following: Element | None, body_indent: int) -
         return None
     if not (isinstance(following, Heading) or _is_prose(following) or numbered(following[0].text)):
         return None
-    if len(lines) == 2 and not all(is_all_caps(line.text) for line in lines):
-        return None
     text = " ".join(line.text for line in lines)
+    if len(lines) == 2 and not all(is_all_caps(line.text) for line in lines):
+        is_wrapped = not breaks_early(lines[0], lines[1], width_of(lines))
+        if not (is_wrapped and is_title_case(text, strict=True)):
+            return None
     stands_out = (
         len(lines) == 1
         and lines[0].indent < body_indent
@@ -281,5 +285,3 @@ def _unnumbered(lines: Paragraph, following: Element | None, body_indent: int) -
 def _numbered_heading(found: Numbered, title: str, first: Line, end: int) -> Heading:
     style = _KEYWORD if found.keyword else ""
     return Heading(clean_heading(title), found.depth, found.number, first.start, end, style, first.indent)
-
-

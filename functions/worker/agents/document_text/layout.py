@@ -3,6 +3,7 @@
 Invariant: every line and block knows its offsets in the submitted text. What is code (fenced, or
 indented under `::`) is never running text.
 """
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
@@ -13,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_RULE = re.compile(r"([=\-~^\"'`#*+.:_])\1{2,}")
+_RULE_MARKS = frozenset("=-~^\"'`#*+.:_")
+_SHORTEST_RULE = 3
 _ITEM = re.compile(r"(?:[-*+•‣◦–—]|\(?(?:\d{1,3}(?:\.\d{1,3}){0,4}|[A-Za-z]|[ivxIVX]{1,5})[.)])\s+")
 _SENTENCE_END = (".", ":", ";", ",", "!", "?", ")", " and", " or")
+_BOXED = re.compile(r"\*\s.*\s\*|#\s.*\s#")  # a line of a box drawn around text
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _PROSE_WIDTH = 50
 _FALLBACK_WIDTH = 60
@@ -36,7 +39,8 @@ class Line(NamedTuple):
     @property
     def is_rule(self) -> bool:
         """Three or more of one punctuation mark and nothing else."""
-        return _RULE.fullmatch(self.text) is not None
+        text = self.text
+        return len(text) >= _SHORTEST_RULE and text[0] in _RULE_MARKS and text == text[0] * len(text)
 
 
 Paragraph = list[Line]
@@ -103,6 +107,10 @@ def _read(text: str) -> Iterator[Line]:
     for raw in text.splitlines(keepends=True):
         stripped = raw.strip().strip("\ufeff").strip()
         lead = raw.find(stripped) if stripped else 0
+        if _BOXED.fullmatch(stripped):
+            inner = stripped[1:-1].strip()
+            lead += stripped.find(inner) if inner else 0
+            stripped = inner
         indent = len(raw[:lead].expandtabs(8)) if lead else 0
         yield Line(position + lead, indent, stripped)
         position += len(raw)
@@ -140,7 +148,7 @@ def _is_blank(lines: Sequence[Line], index: int) -> bool:
 
 def width_of(paragraph: Sequence[Line]) -> int:
     """The column at which the paragraph's lines are wrapped, as far as it shows."""
-    return max(_FALLBACK_WIDTH, max(line.indent + len(line.text) for line in paragraph))
+    return max(_FALLBACK_WIDTH, *(line.indent + len(line.text) for line in paragraph))
 
 
 def breaks_early(line: Line, following: Line, width: int) -> bool:

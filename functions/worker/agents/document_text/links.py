@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from functools import cache
 from urllib.parse import urlsplit, urlunsplit
 
-from linkify_it import LinkifyIt
+from linkify_it import LinkifyIt  # type: ignore[import-untyped]  # it ships no types
 
-from functions.worker.agents.document_text.models import Link
+from functions.worker.agents.document_text.models import Link, LinkKind
 
 _HINT = re.compile(r"//|www\.|@|mailto:|\.(?:com|org|net|edu|gov|int|mil)\b", re.IGNORECASE)
 _REMOTE = re.compile(r":\w")  # user@host:path is no mailbox
@@ -32,7 +32,7 @@ def _linkify() -> LinkifyIt:
 
 def find_links(text: str) -> list[Link]:
     """Every address in `text` once, in order of first mention."""
-    found: dict[tuple[str, str], list[int]] = {}
+    found: dict[tuple[LinkKind, str], list[int]] = {}
     for offset, window in _windows(text):
         for match in _linkify().match(window) or []:
             if match.schema == "mailto:" and _REMOTE.match(window, match.last_index):
@@ -68,7 +68,7 @@ def _windows(text: str) -> Iterator[tuple[int, str]]:
         position += len(line)
 
 
-def _address(schema: str, raw: str, url: str) -> tuple[str, str] | None:
+def _address(schema: str, raw: str, url: str) -> tuple[LinkKind, str] | None:
     if len(url) > _MAX_ADDRESS:
         return None
     if schema == "mailto:":

@@ -77,18 +77,25 @@ def _over_or_underlined(paragraph: Paragraph, index: int) -> tuple[Heading, int]
             if closing.is_rule:
                 if closing.text[0] != line.text[0]:
                     return None
-                title = paragraph[last - 1]
-                return _heading(title.text, 1, line.start, closing.end, f"under{line.text[0]}over"), last - index + 1
+                title = paragraph[last - 1].text
+                if not _fits(title, line.text):
+                    return None
+                return _heading(title, 1, line.start, closing.end, f"under{line.text[0]}over"), last - index + 1
         return None
     if index + 1 == len(paragraph) or not paragraph[index + 1].is_rule:
         return None
     rule = paragraph[index + 1]
-    length = len(line.text)
-    if length > _MAX_TITLE or line.text.startswith(".. ") or not words_of(line.text):
-        return None
-    if not 0.6 * length <= len(rule.text) <= 1.5 * length + 8:
+    if not _fits(line.text, rule.text):
         return None
     return _heading(line.text, 1, line.start, rule.end, f"under{rule.text[0]}"), 2
+
+
+def _fits(title: str, rule: str) -> bool:
+    """The rule is about as long as the title: a longer one fences something else."""
+    length = len(title)
+    if length > _MAX_TITLE or title.startswith((".. ", "$ ")) or not words_of(title):
+        return False
+    return 0.6 * length <= len(rule) <= 1.5 * length + 8
 
 
 def _prefixed(paragraph: Paragraph, index: int) -> tuple[Heading, int] | None:
@@ -112,5 +119,3 @@ def _heading(text: str, level: int, start: int, end: int, style: str) -> Heading
     if found and (found.marked or found.depth > 1):
         return Heading(clean_heading(found.title), level, found.number, start, end, style)
     return Heading(title, level, None, start, end, style)
-
-

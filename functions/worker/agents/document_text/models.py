@@ -24,6 +24,9 @@ DocumentClass = Literal[
     "other",
 ]
 
+LinkKind = Literal["url", "email"]
+Precision = Literal["day", "month", "year"]
+
 LICENCE_CLASSES: tuple[DocumentClass, ...] = (
     "permissive",
     "weak_copyleft",
@@ -64,7 +67,7 @@ class DateMention(_Found):
     """A date the text states. Never more precise than the text."""
 
     iso: str = Field(description="YYYY-MM-DD, YYYY-MM or YYYY, as its precision allows.")
-    precision: Literal["day", "month", "year"]
+    precision: Precision
     text: str = Field(description="As written.")
     offset: Offset
 
@@ -72,7 +75,7 @@ class DateMention(_Found):
 class Link(_Found):
     """A web address or an e-mail address, once however often the text has it."""
 
-    kind: Literal["url", "email"]
+    kind: LinkKind
     target: str = Field(description="Normalized: scheme and host in lower case; an e-mail address without mailto.")
     mentions: int = Field(ge=1)
     offset: Offset

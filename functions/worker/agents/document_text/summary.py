@@ -5,6 +5,7 @@ sentence scores by how often the document uses its words (SumBasic: Nenkova and 
 by where it stands and by what it announces; what repeats a chosen sentence is passed over
 (maximal marginal relevance: Carbonell and Goldstein, 1998).
 """
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
@@ -18,37 +19,41 @@ from functions.worker.agents.document_text.layout import lay_out, running_text
 from functions.worker.agents.document_text.models import SummarySentence
 from functions.worker.agents.document_text.sentences import Sentence, split_sentences
 
-_STOP = frozenset(
-    "a about above after all also am an and any are as at be because been before being below between both but by can "
-    "could did do does doing done down each either every few for from further had has have having he her here hers him "
-    "his how however i if in into is it its itself just like may me might more most must my no nor not now of off on "
-    "once one only or other our out over own per same shall she should so some such than that the their them then there "
-    "these they this those through thus to too under until up upon us very was we were what when where whether which "
-    "while who whom whose why will with within without would you your "
-    "der die das und oder ein eine nicht mit von für auf ist sind le la les un une et ou est sont pour dans que qui "
-    "el los las uno una y o es son para con por del al lo il gli e di da per che non".split()
-)
+_STOP_WORDS = """
+    a about above after all also am an and any are as at be because been before being below between both but by can
+    could did do does doing done down each either every few for from further had has have having he her here hers
+    him his how however i if in into is it its itself just like may me might more most must my no nor not now of off
+    on once one only or other our out over own per same shall she should so some such than that the their them then
+    there these they this those through thus to too under until up upon us very was we were what when where whether
+    which while who whom whose why will with within without would you your der die das und oder ein eine nicht mit
+    von für auf ist sind le la les un une et ou est sont pour dans que qui el los las uno una y o es son para con
+    por del al lo il gli e di da che non
+"""
+_STOP = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _BOILERPLATE = re.compile(
-    r"copyright (?:\(c\)|©|\d)|©|\(c\) \d{4}|all rights reserved|everyone is permitted to copy and distribute|verbatim copies"
-    r"|table of contents|https?://|www\.|\S@\S|\bfloor\b.*\bstreet\b|^(?:see|note|example|figure|table|e\.g)\b"
+    r"copyright (?:\(c\)|©|\d)|©|\(c\) \d{4}|all rights reserved|everyone is permitted to copy and distribute"
+    r"|verbatim copies|table of contents|https?://|www\.|\S@\S|\bfloor\b.*\bstreet\b|^(?:see|note|example|figure|table|e\.g)\b"
     r"|is not a law firm|does not provide legal|gives no warranties regarding",
     re.IGNORECASE,
 )
 _MARKUP = re.compile(r"[`|\\{}<>=_]\S{0,40}|\]\(|\]\[|\*\*|::")
 _GRANTS = re.compile(r"\bpermission\b|\bpermitted\b|\bgranted\b|\bcertify\b", re.IGNORECASE)
 _FIELD = re.compile(r":[\w -]{1,40}:")
-_DEFINES = re.compile(r"(?:the |an? |to )?[\"“‘].{1,60}?[\"”’].{0,60}?\b(?:means?|refers?|is an?)\b|(?:[A-Z]\w+ ){1,4}means ", re.IGNORECASE)
+_DEFINES = re.compile(
+    r"(?:the |an? |to )?[\"“‘].{1,60}?[\"”’].{0,60}?\b(?:means?|refers?|is an?)\b|(?:[A-Z]\w+ ){1,4}means ",
+    re.IGNORECASE,
+)
 _ANNOUNCES = re.compile(
-    r"\bthis (?:document|license|licence|agreement|standard|specification|policy|report|guide|constitution|pep|page|paper"
-    r"|article|chapter|section|manual)\b|\b(?:purpose|goal|aim|intent|intended|describes|establishes|ensure|guarantee"
+    r"\bthis (?:document|license|licence|agreement|standard|specification|policy|report|guide|constitution|pep|page"
+    r"|paper|article|chapter|section|manual)\b|\b(?:purpose|goal|aim|intent|intended|describes|establishes|ensure|guarantee"
     r"|permission is|permitted|grants?|applies|in summary|in conclusion|we will)\b",
     re.IGNORECASE,
 )
 _LEANS = re.compile(
-    r"^(?:but|and|or|so|yet|however|therefore|thus|it|its|they|them|these|those|such|this (?!license|licence|document"
-    r"|agreement|policy|constitution|standard|specification)|that|he|she|for example|in (?:this|that|the latter) case|also"
-    r"|otherwise|similarly|finally|if|then|likewise|moreover|instead|when|in addition"
+    r"(?:but|and|or|so|yet|however|therefore|thus|it|its|they|them|these|those|such|that|he|she|also|otherwise|if|then"
+    r"|this (?!license|licence|document|agreement|policy|constitution|standard|specification)"
+    r"|for example|in (?:this|that|the latter) case|similarly|finally|likewise|moreover|instead|when|in addition"
     r"|in particular|by contrast|on the other hand|as a result|again|here|initially|by way of)\b",
     re.IGNORECASE,
 )
@@ -86,7 +91,9 @@ def summarize(text: str, count: int) -> list[SummarySentence]:
 
 
 def _candidates(sentences: list[Sentence], title: str, count: int) -> list[_Candidate]:
-    bags = [[_stem(word) for word in _WORD.findall(sentence.text.lower()) if word not in _STOP] for sentence in sentences]
+    bags = [
+        [_stem(word) for word in _WORD.findall(sentence.text.lower()) if word not in _STOP] for sentence in sentences
+    ]
     frequency = Counter(word for bag in bags for word in bag)
     if not frequency:
         return []
@@ -107,18 +114,21 @@ def _candidates(sentences: list[Sentence], title: str, count: int) -> list[_Cand
 
 
 def _reads_well(text: str) -> bool:
+    if len(text) > _MAX_CHARACTERS:
+        return False
     words = len(text.split())
     if not _SHORTEST <= words <= _LONGEST or not (text[0].isalnum() or text[0] in _QUOTES) or text[0].islower():
         return False
     if not (text.endswith(_ENDS) or (text.endswith(":") and words >= 2 * _SHORTEST)):
         return False
-    return not _is_shouted(text) and _is_prose(text) and len(text) <= _MAX_CHARACTERS
+    return not _is_shouted(text) and _is_prose(text)
 
 
 def _is_sentence(text: str) -> bool:
     """What fills up a summary of a text that has too few of the others."""
-    ends = text.endswith((*_ENDS, ":", ";"))
-    return ends and 3 <= len(text.split()) and len(text) <= _MAX_CHARACTERS and not _is_shouted(text) and _is_prose(text)
+    if len(text) > _MAX_CHARACTERS or not text.endswith((*_ENDS, ":", ";")):
+        return False
+    return len(text.split()) >= _SHORTEST // 2 and not _is_shouted(text) and _is_prose(text)
 
 
 def _is_anything(text: str) -> bool:
@@ -168,7 +178,8 @@ def _choose(candidates: list[_Candidate], count: int) -> list[_Candidate]:
 
 def _overlap(candidate: _Candidate, chosen: list[_Candidate]) -> float:
     return max(
-        (len(candidate.words & other.words) / len(candidate.words | other.words) for other in chosen), default=0.0
+        (len(candidate.words & other.words) / len(candidate.words | other.words) for other in chosen),
+        default=0.0,
     )
 
 

@@ -2,6 +2,7 @@
 
 Refuses to take every quoted word for a term: the sentence must say what it means.
 """
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
@@ -29,9 +30,11 @@ _BRACKET = re.compile(
 _BRACKET_END = re.compile(r"[,.]?(?:\s(?:or|and)\s[^()]{1,60})?\)")
 _ASIDE = re.compile(r",\s(?:below|herein|hereinafter),(?=\s)")
 # is addressed as "you", hereinafter "Licensor", referred to as a "Larger Work"
-_NAMED = re.compile(r"\b(?:referred to(?: herein)? as|addressed as|known as|hereinafter|hereafter|called)\s(?:an?\s|the\s)?$")
+_NAMED = re.compile(
+    r"\b(?:referred to(?: herein)? as|addressed as|known as|hereinafter|hereafter|called)\s(?:an?\s|the\s)?$"
+)
 _COLON = re.compile(r"\s*[:–—]\s*\S")
-# **ABI**: Application Binary Interface
+# **ABI**: Application Binary Interface; a few such lines are no glossary
 _BOLD = re.compile(r"\*\*([^\W_][^*\n]{0,60})\*\*\s*[:–—-]\s")
 # Adapted Material means material …
 _BARE = re.compile(
@@ -40,7 +43,7 @@ _BARE = re.compile(
 )
 _REACH = 100
 _MAX_WORDS = 6
-_MAX_BOLD_WORDS = 3
+_LEAST_GLOSSARY = 8
 _MAX_DEFINITION = 400
 _MAX_CANDIDATES = 20_000
 
@@ -51,26 +54,28 @@ def find_terms(text: str, sentences: Iterable[Sentence]) -> list[Term]:
     Looks at no more than `_MAX_CANDIDATES` quoted words: beyond, the text is data, not prose.
     """
     found: dict[str, Term] = {}
+    entries: list[Term] = []
     budget = _MAX_CANDIDATES
     for sentence in sentences:
         for term in _defined(sentence.text):
             budget -= 1
-            if term is None:
-                continue
-            key = term.lower()
-            if key not in found:
-                found[key] = Term.model_construct(
-                    term=term, definition=_shortened(sentence.text), offset=_locate(text, sentence, term)
-                )
+            if term:
+                found.setdefault(term.lower(), _as_found(text, sentence, term))
+        entry = _BOLD.match(sentence.text)
+        if entry:
+            entries.append(_as_found(text, sentence, entry[1].strip()))
         if budget <= 0:
             break
+    if len(entries) >= _LEAST_GLOSSARY:
+        for glossed in entries:
+            found.setdefault(glossed.term.lower(), glossed)
     return sorted(found.values(), key=lambda term: term.offset)
 
 
 def _defined(sentence: str) -> Iterator[str | None]:
     """The terms a sentence defines; None for a candidate that it only mentions."""
-    plain = _BOLD.match(sentence) or _BARE.match(sentence)
-    if plain and (plain.re is _BARE or len(plain[1].split()) <= _MAX_BOLD_WORDS):
+    plain = _BARE.match(sentence)
+    if plain:
         yield _as_term(plain[1])
     for match in _QUOTED.finditer(sentence):
         term = _as_term(next(group for group in match.groups() if group))
@@ -100,6 +105,10 @@ def _as_term(words: str) -> str | None:
     return term
 
 
+def _as_found(text: str, sentence: Sentence, term: str) -> Term:
+    return Term.model_construct(term=term, definition=_shortened(sentence.text), offset=_locate(text, sentence, term))
+
+
 def _shortened(sentence: str) -> str:
     if len(sentence) <= _MAX_DEFINITION:
         return sentence
@@ -109,5 +118,5 @@ def _shortened(sentence: str) -> str:
 def _locate(text: str, sentence: Sentence, term: str) -> int:
     # The sentence may be wrapped and the term with it, so look for the term's first word.
     reach = sentence.offset + 2 * len(sentence.text) + _REACH
-    position = text.find(term.split()[0], sentence.offset, reach)
+    position = text.find(term.split(maxsplit=1)[0], sentence.offset, reach)
     return position if position >= 0 else sentence.offset

@@ -2,6 +2,7 @@
 
 Refuses to make one up: a document that names itself nowhere has the title None.
 """
+# ruff: noqa: RUF001 - typographic quotes, dashes and stops are what is looked for
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from functions.worker.agents.document_text.marked_headings import Element, Headi
 
 _FRONT_MATTER_LINES = 30
 _TOP_ELEMENTS = 6
+_TOP_LINES = 12
 _MAX_TITLE = 160
 _TITLE_FIELD = re.compile(r"title:\s*[\"']?(\S.{0,200}?)[\"']?", re.IGNORECASE)
 _FIELD = re.compile(r"(?:---|[\w-]{1,40}:(?:\s.*)?)")
@@ -63,7 +65,7 @@ def _top_lines(layout: Layout, elements: list[Element]) -> Title | None:
         if isinstance(element, Heading):
             return _with_version(element.title, element.end, layout) if element.level == 1 else None
         width = width_of(element)
-        for index, line in enumerate(element):
+        for index, line in enumerate(element[:_TOP_LINES]):
             following = element[index + 1] if index + 1 < len(element) else None
             if _could_be_title(line) and (following is None or breaks_early(line, following, width)):
                 return _with_version(clean_heading(line.text), line.end, layout)
@@ -79,7 +81,7 @@ def _could_be_title(line: Line) -> bool:
     if text.endswith((".", ",", ";", "!")) or numbered(text) is not None:
         return False
     first = next((character for character in text if character.isalpha()), "")
-    if not first or first.islower():
+    if not first or (first.islower() and not (len(words_of(text)) <= 3 and words_of(text)[-1][0].isupper())):
         return False
     return is_title_case(text) or is_all_caps(text) or len(text) <= 80
 
@@ -94,7 +96,9 @@ def _with_version(name: str, end: int, layout: Layout) -> Title:
         if _VERSION.match(line.text) and len(line.text) <= 80:
             version = _DATE_TAIL.sub("", line.text).rstrip(".")
             return Title(f"{name} {version}", name, line.end)
-        if index == 0 and len(line.text) <= 60 and _EDITION.search(line.text) and is_title_case(line.text):
+        if index or numbered(line.text) is not None:
+            continue
+        if len(line.text) <= 60 and _EDITION.search(line.text) and is_title_case(line.text):
             return Title(f"{name}: {line.text}", name, line.end)
     return Title(name, name, end)
 

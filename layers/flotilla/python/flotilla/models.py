@@ -147,7 +147,8 @@ class TaskMessage:
                 "trace": self.trace,
             },
             separators=(",", ":"),
-            ensure_ascii=False,
+            # Escaped to ASCII: SQS refuses some characters that JSON strings may hold (U+FFFE, U+FFFF).
+            ensure_ascii=True,
         )
 
     @classmethod

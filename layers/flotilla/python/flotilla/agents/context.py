@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
-from pydantic_core import to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from flotilla.clock import Clock
-from flotilla.models import Payload, TaskMessage
+from flotilla.errors import PermanentError
+from flotilla.models import Payload, TaskMessage, canonical_json
 from flotilla.ports import RunSync
 
 T = TypeVar("T")
@@ -63,8 +64,18 @@ class StepTaker:
         return Step(key, found=True, began_ms=0), _revive(function, await self._journal.value_of(recorded))
 
     async def record(self, step: Step, function: Callable[..., Any], result: Any) -> Any:
-        """Record what `function` returned; returns it as a replay would."""
-        value = to_jsonable_python(result)
+        """Record what `function` returned; returns it as a replay would.
+
+        Raises:
+            PermanentError: It is not JSON. The step's effect has happened, and every further attempt
+                would make it happen again.
+        """
+        try:
+            value = to_jsonable_python(result)
+            canonical_json(value).encode()
+        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            why = f"the result of step {step.key!r} is not JSON"
+            raise PermanentError(why, code="invalid_step_result") from error
         await self._journal.record(step.key, value, self._clock.now_ms() - step.began_ms)
         return _revive(function, value)
 

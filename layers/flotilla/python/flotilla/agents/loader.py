@@ -30,7 +30,7 @@ class AgentLoader:
         if found is None:
             try:
                 found = definition_of(getattr(import_module(spec.module), spec.function))
-            except Exception as error:  # whatever an author's module does when it is imported
+            except BaseException as error:  # whatever an author's module does when it is imported, exits included
                 raise RetryableError(
                     f"the agent's code cannot be loaded: {type(error).__name__}", code="agent_not_loadable"
                 ) from error

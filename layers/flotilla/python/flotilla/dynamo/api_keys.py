@@ -9,6 +9,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from flotilla.errors import RetryableError
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -40,11 +44,18 @@ class DynamoApiKeys:
         self._table = table
 
     def find(self, raw_key: str) -> ApiKey | None:
-        """The key's record, or None where there is none."""
-        answer = self._client.get_item(
-            TableName=self._table,
-            Key={"pk": {"S": partition_key(raw_key)}, "sk": {"S": "KEY"}},
-        )
+        """The key's record, or None where there is none.
+
+        Raises:
+            RetryableError: The table did not answer.
+        """
+        try:
+            answer = self._client.get_item(
+                TableName=self._table,
+                Key={"pk": {"S": partition_key(raw_key)}, "sk": {"S": "KEY"}},
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise RetryableError("the keys did not answer", code="keys_unavailable") from error
         item = answer.get("Item")
         if item is None:
             return None

@@ -5,6 +5,7 @@ They share one botocore session: loading its data is most of what a first client
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ _ATTEMPTS = 3
 _CONNECTIONS = 24
 
 
+_making = threading.RLock()
+"""Held while a client is made: `cache` alone would let two threads make two, on a session that is not made for that."""
+
+
 @cache
 def _session() -> Session:
     from botocore.session import get_session
@@ -27,7 +32,8 @@ def _session() -> Session:
     return get_session()
 
 
-def _client(service: str, **options: Any) -> Any:
+@cache
+def _made(service: str) -> Any:
     from botocore.config import Config
 
     config = Config(
@@ -37,27 +43,28 @@ def _client(service: str, **options: Any) -> Any:
         max_pool_connections=_CONNECTIONS,
         # What is sent is built by the adapters and tested against the service model there.
         parameter_validation=False,
-        **options,
     )
     return _session().create_client(service, config=config)
 
 
-@cache
+def _client(service: str) -> Any:
+    with _making:
+        return _made(service)
+
+
 def dynamodb() -> DynamoDBClient:
     """The DynamoDB client."""
     client: DynamoDBClient = _client("dynamodb")
     return client
 
 
-@cache
 def sqs() -> SQSClient:
     """The SQS client."""
     client: SQSClient = _client("sqs")
     return client
 
 
-@cache
 def s3() -> S3Client:
-    """The S3 client. Path style where an endpoint is given: there are no bucket host names there."""
-    client: S3Client = _client("s3", s3={"addressing_style": "auto"})
+    """The S3 client."""
+    client: S3Client = _client("s3")
     return client

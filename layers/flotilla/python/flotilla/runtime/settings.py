@@ -27,8 +27,9 @@ class LaneQueues(BaseModel):
 
 class _Settings(BaseModel):
     # A deployment changes a function's code and its environment one after the other, so variables
-    # that this version does not know are no error.
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # that this version does not know are no error. The environment holds the role's credentials:
+    # an error is logged and must not repeat what it found there.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -67,6 +68,12 @@ class WorkerSettings(_TaskSettings):
     @model_validator(mode="after")
     def _lane_exists(self) -> Self:
         return _with_lane(self, "FLOTILLA_LANE", self.lane)
+
+
+class DiagnosticsSettings(_Settings):
+    """What the diagnostic agents are told, where they are deployed."""
+
+    control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
 
 
 class ApiSettings(_TaskSettings):

@@ -39,5 +39,16 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end on the process's loop; for the synchronous entry point of a function."""
-    return _loop().run_until_complete(work)
+    """Run `work` to its end on the process's loop; for the synchronous entry point of a function.
+
+    A task of somebody else's making that calls `sys.exit` stops the loop, wherever it stands. The
+    exit is that task's own result; the loop goes on with the others.
+    """
+    loop = _loop()
+    task = loop.create_task(work)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except SystemExit:
+            if task.done():
+                raise

@@ -10,8 +10,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -25,20 +24,20 @@ from flotilla.clock import Clock
 from flotilla.errors import (
     AttemptRevokedError,
     CorruptLogError,
-    FlotillaError,
-    ParkedError,
     PermanentError,
     RetryableError,
 )
 from flotilla.events import Kind
-from flotilla.models import Delivery, ErrorInfo, TaskMessage
+from flotilla.models import Delivery, TaskMessage
 from flotilla.ports import EventLog, LaneReceipts, RunSync
 from flotilla.primitives.backoff import full_jitter_seconds
-from flotilla.primitives.lease import agent_budget_seconds
+from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
 from flotilla.primitives.meter import SharedMeter
+from flotilla.services.agent_threads import AgentThreads, Overruns
 from flotilla.services.claim import Claimed, Claims, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.steps import RecordedSteps
+from flotilla.services.verdict import LONGEST_WAIT_SECONDS, Verdict, summary_of, verdict_of
 
 logger = logging.getLogger("flotilla.worker")
 
@@ -46,13 +45,18 @@ UNAVAILABLE_RETRY_SECONDS = 5
 """Wait after a store did not answer."""
 
 _FRESH_MS = 1000
-_LONGEST_VISIBILITY_SECONDS = 43_200
-_MESSAGE_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The message has served its purpose."""
+    """The message has served its purpose.
+
+    Attributes:
+        hold_group_seconds: What comes after it in its group must wait so long, because code of this
+            attempt is still running on a thread.
+    """
+
+    hold_group_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +80,14 @@ class Invocation:
 
     Attributes:
         ends_ms: When Lambda will kill it.
-        overrunning: Plain agents still running on a thread after their time; a thread cannot be
-            stopped, so the process must not outlive the invocation.
+        overruns: Agents' code still running on a thread after its time. A thread cannot be stopped,
+            so while there are any the process must not outlive the invocation.
     """
 
     worker: str
     began_ms: int
     ends_ms: int
-    overrunning: int = 0
+    overruns: Overruns = field(default_factory=Overruns)
 
     def fresh(self, now_ms: int) -> bool:
         """Another invocation would have no more time than this one."""
@@ -165,64 +169,77 @@ class AttemptRunner:
             logger.warning("store unavailable", extra={**log_keys(message, message.attempt), "error": error.message})
             return Again(UNAVAILABLE_RETRY_SECONDS)
 
+    async def is_suspect(self, message: TaskMessage) -> bool:
+        """See `Claims.is_suspect`."""
+        return await self._claims.is_suspect(message)
+
     async def _attempt(self, message: TaskMessage, spec: AgentSpec, claimed: Claimed) -> Outcome:
         began_ms = self._clock.now_ms()
         key = f"{message.task_id}/{claimed.attempt}"
         self._tools.watchdog.arm(key, claimed.lease_until_ms)
         self._meter.start(key, began_ms)
-        failure: Exception | None = None
+        failure: Verdict | None = None
         output: dict[str, Any] = {}
+        threads = AgentThreads(self._tools.run_agent, self._invocation.overruns)
         try:
-            output = await self._output(message, spec, claimed)
-        except Exception as error:  # noqa: BLE001 - an agent may raise anything; `_fail` sorts it
-            failure = error
+            output = await self._output(message, spec, claimed, threads)
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # it is this worker that is stopped, not the agent that let a cancellation escape
+            failure = verdict_of(error)
         finally:
             now_ms = self._clock.now_ms()
-            usage = {
-                "duration_ms": now_ms - began_ms,
-                "billed_ms": self._meter.stop(key, now_ms),
-            }
+            usage = {"duration_ms": now_ms - began_ms, "billed_ms": self._meter.stop(key, now_ms)}
+            # The agent has stopped, or what it left on a thread ends with the invocation: nothing of it
+            # can outlive the lease. What follows is fenced by its condition, however long it takes.
+            self._tools.watchdog.disarm(key)
+        not_before_seconds = self._seconds_left() if threads.overran else 0
         try:
             if failure is None:
                 outcome: Outcome = await self._succeed(claimed, output, usage)
             else:
-                outcome = await self._fail(spec, claimed, failure, usage)
-        except AttemptRevokedError:
-            outcome, failure = Again(0), failure or AttemptRevokedError("another worker owns this task")
-        finally:
-            self._tools.watchdog.disarm(key)
+                outcome = await self._fail(spec, claimed, failure, usage, not_before_seconds)
+        except AttemptRevokedError as error:
+            outcome, failure = Again(0), failure or verdict_of(error)
         logger.info(
             "attempt ended",
             extra={
                 **log_keys(message, claimed.attempt),
                 **usage,
-                "error": None if failure is None else _error_info(failure).code,
+                "error": None if failure is None else failure.error.code,
             },
         )
         return outcome
 
-    async def _output(self, message: TaskMessage, spec: AgentSpec, claimed: Claimed) -> dict[str, Any]:
-        definition = await self._load(spec)
+    def _seconds_left(self) -> int:
+        """Whole seconds after which this process is surely gone."""
+        return math.ceil((self._invocation.ends_ms - self._clock.now_ms()) / 1000 + SKEW_SECONDS)
+
+    async def _output(
+        self, message: TaskMessage, spec: AgentSpec, claimed: Claimed, threads: AgentThreads
+    ) -> dict[str, Any]:
+        definition = self._tools.loader.loaded(spec)
+        if definition is None:
+            definition = await threads(self._tools.loader.load, spec)
         value = await self._tools.claim_check.check_out(claimed.input)
         try:
             task = definition.input_adapter.validate_python(value)
         except ValidationError as error:
-            raise PermanentError(_summary(error), code="invalid_input") from error
-        result = await self._call(definition, task, message, claimed)
+            raise PermanentError(summary_of(error), code="invalid_input") from error
+        result = await self._call(definition, task, message, claimed, threads)
         try:
             checked = definition.output_adapter.validate_python(result)
             plain = definition.output_adapter.dump_python(checked, mode="json")
             payload = await self._tools.claim_check.check_in(message.tenant, message.task_id, plain)
-        except (ValidationError, PydanticSerializationError, ValueError) as error:
-            why = _summary(error) if isinstance(error, ValidationError) else "it is not JSON"
+        except (ValidationError, PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            why = summary_of(error) if isinstance(error, ValidationError) else "it is not JSON"
             raise PermanentError(f"the agent's output is not what it declares: {why}", code="invalid_output") from error
         return payload.to_json()
 
-    async def _load(self, spec: AgentSpec) -> AgentDefinition:
-        found = self._tools.loader.loaded(spec)
-        return found if found is not None else await self._tools.run_agent(self._tools.loader.load, spec)
-
-    async def _call(self, definition: AgentDefinition, task: Any, message: TaskMessage, claimed: Claimed) -> Any:
+    async def _call(
+        self, definition: AgentDefinition, task: Any, message: TaskMessage, claimed: Claimed, threads: AgentThreads
+    ) -> Any:
         steps = RecordedSteps(claimed.journal, self._tools.claim_check, message.tenant, message.task_id, claimed.steps)
         context = Context(
             message,
@@ -230,7 +247,7 @@ class AttemptRunner:
             ends_ms=claimed.ends_ms,
             steps=StepTaker(steps, self._clock),
             clock=self._clock,
-            run_sync=self._tools.run_agent,
+            run_sync=threads,
             logger=logger,
         )
         seconds = max(0.0, (claimed.ends_ms - self._clock.now_ms()) / 1000)
@@ -240,93 +257,51 @@ class AttemptRunner:
                 if definition.is_async:
                     return await definition.function(task, context)
                 sync_context = SyncContext(context, asyncio.get_running_loop())
-                return await self._on_a_thread(definition.function, task, sync_context)
+                return await threads(definition.function, task, sync_context)
         except TimeoutError as error:
             if not timeout.expired():
                 raise
             raise RetryableError(f"it took longer than {seconds:.0f} s", code="timeout") from error
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise _exit_refused() from error
         finally:
             steps.revoke()
-
-    async def _on_a_thread(self, function: Callable[..., Any], task: Any, context: SyncContext) -> Any:
-        def guarded() -> Any:
-            try:
-                return function(task, context)
-            except (SystemExit, KeyboardInterrupt) as error:
-                # Left alone, these two would end the event loop and with it every other task of the batch.
-                raise _exit_refused() from error
-
-        running = asyncio.ensure_future(self._tools.run_agent(guarded))
-        try:
-            return await asyncio.shield(running)
-        finally:
-            if not running.done():
-                self._invocation.overrunning += 1
-                running.add_done_callback(self._overrun_ended)
-
-    def _overrun_ended(self, running: asyncio.Future[Any]) -> None:
-        self._invocation.overrunning -= 1
-        running.exception()  # seen, so that the loop does not report it: its attempt is long recorded
 
     async def _succeed(self, claimed: Claimed, output: dict[str, Any], usage: dict[str, Any]) -> Outcome:
         await claimed.journal.append(Kind.SUCCEEDED, {"output": output, "usage": usage})
         return Done()
 
-    async def _fail(self, spec: AgentSpec, claimed: Claimed, failure: Exception, usage: dict[str, Any]) -> Outcome:
-        if isinstance(failure, AttemptRevokedError):
-            raise failure
-        if isinstance(failure, ParkedError):
-            return await self._park(claimed, failure)
-        error = _error_info(failure)
+    async def _fail(
+        self, spec: AgentSpec, claimed: Claimed, failure: Verdict, usage: dict[str, Any], not_before_seconds: int
+    ) -> Outcome:
+        error = failure.error.to_json()
+        if failure.revoked:
+            raise AttemptRevokedError("another worker owns this task")
+        if failure.parked:
+            after_seconds = math.ceil(failure.at_least_seconds or 0.0)
+            body: dict[str, Any] = {"reason": failure.error.code, "detail": failure.error.message}
+            return await self._come_again(claimed, Kind.PARKED, body, after_seconds)
         charged = claimed.charged + 1
-        if not error.retryable or charged >= claimed.max_attempts:
-            cause = "attempts_exhausted" if error.retryable else "permanent"
-            body: dict[str, Any] = {"cause": cause, "error": error.to_json(), "usage": usage}
+        if not failure.error.retryable or charged >= claimed.max_attempts:
+            cause = "attempts_exhausted" if failure.error.retryable else "permanent"
+            body = {"cause": cause, "error": error, "usage": usage}
             await claimed.journal.append(Kind.DEAD_LETTERED, body)
-            return Done()
+            return Done(hold_group_seconds=not_before_seconds)
         wait = full_jitter_seconds(
             charged,
             base_seconds=spec.backoff_base_seconds,
             cap_seconds=spec.backoff_cap_seconds,
             fraction=self._tools.random.random(),
-            at_least_seconds=getattr(failure, "retry_after_seconds", None),
+            at_least_seconds=failure.at_least_seconds,
         )
-        after_seconds = _visibility_seconds(wait)
-        next_attempt_ms = self._clock.now_ms() + after_seconds * 1000
-        body = {"error": error.to_json(), "next_attempt_ms": next_attempt_ms, "usage": usage}
-        await claimed.journal.append(Kind.ATTEMPT_FAILED, body)
-        return Again(after_seconds)
+        body = {"error": error, "usage": usage}
+        after_seconds = max(_visibility_seconds(wait), not_before_seconds)
+        return await self._come_again(claimed, Kind.ATTEMPT_FAILED, body, after_seconds)
 
-    async def _park(self, claimed: Claimed, parked: ParkedError) -> Outcome:
-        after_seconds = _visibility_seconds(parked.retry_after_seconds)
+    async def _come_again(self, claimed: Claimed, kind: Kind, body: dict[str, Any], after_seconds: int) -> Outcome:
         next_attempt_ms = self._clock.now_ms() + after_seconds * 1000
-        body = {"reason": parked.code, "detail": parked.message, "next_attempt_ms": next_attempt_ms}
-        await claimed.journal.append(Kind.PARKED, body)
+        await claimed.journal.append(kind, {**body, "next_attempt_ms": next_attempt_ms})
         return Again(after_seconds)
 
 
 def _visibility_seconds(wait: float) -> int:
     """Whole seconds, as SQS takes them, rounded up so that nothing comes early; at most its 12 hours."""
-    return min(math.ceil(wait), _LONGEST_VISIBILITY_SECONDS)
-
-
-def _exit_refused() -> RetryableError:
-    return RetryableError("the agent tried to end its process", code="agent_exit")
-
-
-def _error_info(failure: Exception) -> ErrorInfo:
-    if isinstance(failure, FlotillaError):
-        retryable = not isinstance(failure, PermanentError)
-        return ErrorInfo(failure.code, failure.message[:_MESSAGE_CHARACTERS], retryable)
-    # An error the author did not classify: most such are passing (networks, models), so it is retried.
-    text = f"{type(failure).__name__}: {failure}"
-    return ErrorInfo("agent_error", text[:_MESSAGE_CHARACTERS], retryable=True)
-
-
-def _summary(error: ValidationError) -> str:
-    """What pydantic found, without the values it found it in."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"{'.'.join(str(part) for part in item['loc']) or 'value'}: {item['msg']}" for item in found[:5]]
-    return "; ".join(lines)
+    return min(math.ceil(wait), LONGEST_WAIT_SECONDS)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flotilla.agents.catalog import AgentSpec, Catalog
-from flotilla.errors import RetryableError, UnknownAgentError, UnreadableMessageError
+from flotilla.errors import CorruptLogError, RetryableError, UnknownAgentError, UnreadableMessageError
 from flotilla.models import Delivery, TaskMessage
 from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
 from flotilla.services.attempt import (
@@ -93,34 +93,64 @@ class _Batch:
         self._result = BatchResult()
 
     async def run(self, deliveries: Sequence[Delivery]) -> BatchResult:
-        groups: dict[str, list[_Item]] = {}
+        by_group: dict[str, list[_Item]] = {}
         for delivery in deliveries:
-            groups.setdefault(delivery.group, []).append(_read(delivery, self._tools.catalog))
-        self._shortened = asyncio.ensure_future(self._shorten_visibility(list(groups.values())))
+            by_group.setdefault(delivery.group, []).append(_read(delivery, self._tools.catalog))
+        groups = list(by_group.values())
+        self._shortened = asyncio.ensure_future(self._shorten_visibility(groups))
         solo = len(groups) == 1
-        suspects = await asyncio.gather(*(self._run_group(group, solo=solo) for group in groups.values()))
-        for suspect in suspects:
-            if suspect:
-                await self._run_group(suspect, solo=True)
+        suspects: list[Sequence[_Item]] = [] if solo else await self._suspects(groups)
+        others = [group for group in groups if group not in suspects]
+        if suspects and not self._time_for_both(others, suspects[0]):
+            # Else a suspect on a lane full of long tasks would be put off for ever. Nothing of the others has
+            # begun; another worker takes them.
+            for group in others:
+                await self._put_off(group, 0)
+            others = []
+        unforeseen = await asyncio.gather(*(self._run_group(group, solo=solo) for group in others))
+        for suspect in (*suspects, *filter(None, unforeseen)):
+            await self._run_group(suspect, solo=True)
         await self._shortened
         return self._result
+
+    async def _suspects(self, groups: Sequence[Sequence[_Item]]) -> list[Sequence[_Item]]:
+        """The groups whose first task's last worker died over it."""
+        repeated = [group for group in groups if group[0].delivery.receive_count > 1]
+        found = await asyncio.gather(*(self._is_suspect(group[0]) for group in repeated))
+        return [group for group, suspect in zip(repeated, found, strict=True) if suspect]
+
+    async def _is_suspect(self, item: _Item) -> bool:
+        try:
+            return isinstance(item, _Readable) and await self._runner.is_suspect(item.message)
+        except (RetryableError, CorruptLogError):
+            return False  # its turn will tell
+
+    def _time_for_both(self, others: Sequence[Sequence[_Item]], suspect: Sequence[_Item]) -> bool:
+        left = (self._invocation.ends_ms - self._tools.clock.now_ms()) / 1000
+        return max(map(_seconds_for, others), default=0.0) + _seconds_for(suspect[:1]) <= left
 
     async def _run_group(self, group: Sequence[_Item], *, solo: bool) -> Sequence[_Item]:
         """Run a group in order; returns what of it must run alone."""
         for position, item in enumerate(group):
             match await self._run_item(item, solo=solo):
-                case Done():
+                case Done(hold_group_seconds):
                     self._result.done.append(item.delivery)
+                    if hold_group_seconds and group[position + 1 :]:
+                        await self._put_off(group[position + 1 :], hold_group_seconds)
+                        break
                 case RunAlone():
                     return group[position:]
                 case Again(after_seconds):
-                    # The rest of the group becomes visible with it: the queue then hands them out in order.
-                    rest = [each.delivery for each in group[position:]]
-                    self._result.again.extend(rest)
-                    await self._shortened  # or its answer could come after ours and undo it
-                    await self._tools.receipts.set_visibility([(each, after_seconds) for each in rest])
+                    await self._put_off(group[position:], after_seconds)
                     break
         return ()
+
+    async def _put_off(self, rest: Sequence[_Item], after_seconds: int) -> None:
+        """Keep what is left of a group. It becomes visible together, so that it is handed out in order."""
+        deliveries = [item.delivery for item in rest]
+        self._result.again.extend(deliveries)
+        await self._shortened  # or its answer could come after ours and undo it
+        await self._tools.receipts.set_visibility([(delivery, after_seconds) for delivery in deliveries])
 
     async def _run_item(self, item: _Item, *, solo: bool) -> Outcome:
         match item:
@@ -170,6 +200,11 @@ def _read(delivery: Delivery, catalog: Catalog) -> _Item:
         return _Unknown(delivery)
 
 
+def _seconds_for(group: Sequence[_Item]) -> float:
+    """The longest a group can take."""
+    return sum(item.spec.timeout_seconds + GRACE_SECONDS for item in group if isinstance(item, _Readable))
+
+
 def _seconds_needed(groups: Sequence[Sequence[_Item]]) -> float:
     """The longest this batch can take.
 
@@ -178,8 +213,8 @@ def _seconds_needed(groups: Sequence[Sequence[_Item]]) -> float:
     longest = 0.0
     one_by_one = 0.0
     for group in groups:
-        seconds = sum(item.spec.timeout_seconds + GRACE_SECONDS for item in group if isinstance(item, _Readable))
+        seconds = _seconds_for(group)
         longest = max(longest, seconds)
         if group[0].delivery.receive_count > 1:
             one_by_one += seconds
-    return longest + one_by_one + GRACE_SECONDS + SKEW_SECONDS
+    return longest + one_by_one + SKEW_SECONDS

@@ -20,7 +20,7 @@ from flotilla.errors import AttemptRevokedError
 from flotilla.events import Kind, TaskState, fold
 from flotilla.models import Delivery, ErrorInfo, Payload, Status, TaskMessage
 from flotilla.ports import EventLog
-from flotilla.primitives.lease import lease_until_ms, seconds_until_takeover
+from flotilla.primitives.lease import GRACE_SECONDS, lease_until_ms, seconds_until_takeover
 from flotilla.services.journal import Journal
 
 _READS = 3
@@ -125,22 +125,35 @@ class Claims:
             if not events:
                 return Unlogged()
             state = fold(events)
-            refusal = self._refusal(state, solo)
+            refusal = self._refusal(state, solo=solo)
             if refusal is not None:
                 return refusal
             if self._too_late(state.deadline_ms):
-                await self._close(state, Kind.EXPIRED, "deadline", "the deadline passed before it could be done")
-                return Finished("expired")
+                late = "the deadline passed before it could be done"
+                if await self._close(state, Kind.EXPIRED, "deadline", late):
+                    return Finished("expired")
+                continue
             if state.attempt_lost() and state.charge_if_lost() >= state.max_attempts:
                 lost = f"the worker died during attempt {state.attempt} and no attempt is left"
-                await self._close(state, Kind.DEAD_LETTERED, "worker_lost", lost)
-                return Finished("worker lost, no attempt left")
+                if await self._close(state, Kind.DEAD_LETTERED, "worker_lost", lost):
+                    return Finished("worker lost, no attempt left")
+                continue
             claimed = await self._start(message, _standing_of_state(state), budget_seconds, solo)
             if claimed is not None:
                 return claimed
         return NotNow(1.0, "the log is changing")
 
-    def _refusal(self, state: TaskState, solo: bool) -> Claim | None:
+    async def is_suspect(self, message: TaskMessage) -> bool:
+        """True if the task's last worker died over it, as far as its log tells now.
+
+        Raises:
+            RetryableError: The log did not answer.
+            CorruptLogError: The log breaks its own rules.
+        """
+        events = await self._log.read(message.task_id)
+        return bool(events) and isinstance(self._refusal(fold(events), solo=False), Suspect)
+
+    def _refusal(self, state: TaskState, *, solo: bool) -> Claim | None:
         now_ms = self._clock.now_ms()
         if state.status.terminal:
             return Finished(state.status.value)
@@ -168,7 +181,8 @@ class Claims:
         if standing.lost is not None:
             body["takes_over"] = standing.lost
         try:
-            await journal.append(Kind.STARTED, body)
+            # Tried no longer than the grace allows: later there would be no time left for the agent.
+            await journal.append(Kind.STARTED, body, give_up_ms=now_ms + int(GRACE_SECONDS * 1000))
         except AttemptRevokedError:
             return None
         return Claimed(
@@ -185,8 +199,8 @@ class Claims:
     def _too_late(self, deadline_ms: int | None) -> bool:
         return deadline_ms is not None and deadline_ms <= self._clock.now_ms()
 
-    async def _close(self, state: TaskState, kind: Kind, cause: str, why: str) -> None:
-        """End a task that gets no further attempt."""
+    async def _close(self, state: TaskState, kind: Kind, cause: str, why: str) -> bool:
+        """End a task that gets no further attempt; False where another worker wrote first."""
         lease_until = lease_until_ms(self._clock.now_ms(), 0.0)
         journal = self._journal(state.task_id, _standing_of_state(state), lease_until)
         journal.attempt = state.attempt
@@ -194,7 +208,8 @@ class Claims:
         try:
             await journal.append(kind, {"cause": cause, "error": error.to_json()})
         except AttemptRevokedError:
-            return  # whoever took the place decides
+            return False
+        return True
 
     def _journal(self, task_id: str, standing: _Standing, lease_until: int) -> Journal:
         return Journal(

@@ -55,7 +55,7 @@ class Journal:
         self._open = True
         self.attempt = attempt
 
-    async def append(self, kind: Kind, body: dict[str, Any]) -> Event:
+    async def append(self, kind: Kind, body: dict[str, Any], *, give_up_ms: int | None = None) -> Event:
         """Append the next event.
 
         A caller that is cancelled meanwhile does not stop the append: the next one waits for it, so
@@ -63,12 +63,13 @@ class Journal:
 
         Raises:
             AttemptRevokedError: Another event holds the place, or an earlier append's fate is unknown.
-            RetryableError: The log did not answer until the lease ended; it is not known whether the
-                event is in it.
+            RetryableError: The log did not answer until `give_up_ms` (by default the end of the lease);
+                it is not known whether the event is in it.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._append(kind, body)))
+        until_ms = self._lease_until_ms if give_up_ms is None else give_up_ms
+        return await asyncio.shield(asyncio.ensure_future(self._append(kind, body, until_ms)))
 
-    async def _append(self, kind: Kind, body: dict[str, Any]) -> Event:
+    async def _append(self, kind: Kind, body: dict[str, Any], until_ms: int) -> Event:
         async with self._lock:
             if not self._open:
                 raise AttemptRevokedError("what this attempt last wrote is not known")
@@ -83,21 +84,21 @@ class Journal:
                 prev_hash=self._hash,
             )
             self._open = False  # until the answer is known
-            if await self._append_until_answered(event) is not None:
+            if await self._append_until_answered(event, until_ms) is not None:
                 raise AttemptRevokedError("another worker owns this task")
             self._open = True
             self._seq = event.seq
             self._hash = event.hash
             return event
 
-    async def _append_until_answered(self, event: Event) -> Event | None:
+    async def _append_until_answered(self, event: Event, until_ms: int) -> Event | None:
         pause = _FIRST_RETRY_SECONDS
         while True:
             try:
                 return await self._log.append(event)
             except RetryableError:
                 # The very same event again: if the first try did reach the log, it is recognised as ours.
-                if self._clock.now_ms() + pause * 1000 >= self._lease_until_ms:
+                if self._clock.now_ms() + pause * 1000 >= until_ms:
                     raise
             await self._clock.sleep(pause)
             pause = min(pause * 2, _SLOWEST_RETRY_SECONDS)

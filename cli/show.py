@@ -1,0 +1,73 @@
+"""Tasks, logs and agents on a terminal. Everything that `--json` would print is there in full; this is the digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.client import Agent, Event, Task
+
+_STATUS_STYLES = {"succeeded": "green", "dead_lettered": "red", "expired": "red", "retrying": "yellow"}
+_COMMON_TO_EVENTS = frozenset({"seq", "kind", "at", "actor", "attempt", "hash", "prev_hash"})
+_HASH_CHARACTERS = 8
+
+
+def show_task(console: Console, task: Task) -> None:
+    """Print a task: what became of it, then its output."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    grid.add_row("task", task["id"])
+    grid.add_row("status", Text(task["status"], style=_STATUS_STYLES.get(task["status"], "")))
+    grid.add_row("agent", f"{task['agent']} @ {task['agent_version']}")
+    grid.add_row("lane", task["lane"] + (f", session {task['session']}" if task.get("session") else ""))
+    grid.add_row("attempt", f"{task['attempt']} of {task['max_attempts']}")
+    for name in ("created_at", "started_at", "finished_at"):
+        grid.add_row(name, str(task.get(name) or ""))
+    error = task.get("error")
+    if error:
+        grid.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))
+    usage = ", ".join(f"{name} {value}" for name, value in task["usage"].items() if value)
+    if usage:
+        grid.add_row("usage", usage)
+    if task.get("output_url"):
+        grid.add_row("output_url", task["output_url"])
+    console.print(grid, highlight=False, markup=False)
+    if task.get("output") is not None:
+        console.print_json(json.dumps(task["output"]), ensure_ascii=False)
+
+
+def show_events(console: Console, events: Sequence[Event]) -> None:
+    """Print a task's log, two lines an event: what happened, and what the kind says beside it."""
+    for event in events:
+        line = Text(f"{event['seq']:>3}  ").append(f"{event['kind']:<15}", style="bold")
+        line.append(f"  {event['at']}  attempt {event['attempt']}  ")
+        line.append(event["hash"][:_HASH_CHARACTERS], style="cyan").append(f"  {event['actor']}", style="dim")
+        console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+        rest = {name: value for name, value in event.items() if name not in _COMMON_TO_EVENTS and value is not None}
+        if rest:
+            details = Text(f"     {json.dumps(rest, ensure_ascii=False)}", style="dim")
+            console.print(details, no_wrap=True, overflow="ellipsis", highlight=False)
+
+
+def show_agents(console: Console, agents: Sequence[Agent]) -> None:
+    """Print the deployed agents with the members of their input; a member in brackets may be left out."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("agent", "version", "lane"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("input")
+    for agent in agents:
+        table.add_row(agent["name"], agent["version"], agent["lane"], _members(agent["input_schema"]))
+    console.print(table, markup=False)
+
+
+def _members(schema: dict[str, Any]) -> Text:
+    required = schema.get("required", [])
+    optional = [f"[{name}]" for name in schema.get("properties", {}) if name not in required]
+    return Text(" ".join([*required, *optional]) or str(schema.get("type", "any")))

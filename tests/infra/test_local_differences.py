@@ -1,0 +1,95 @@
+"""What differs on the embedded engine is what `stacks.local_differences` says, and `[local]` touches nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks.config import LOCAL_MAXIMUM_CONCURRENCY
+from tests.synthesis import REPOSITORY, Templates, synthesize
+
+KINDS = (
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Authorizer",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::DynamoDB::Table",
+    "AWS::IAM::Role",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Lambda::LayerVersion",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
+)
+
+# Kind → properties that may differ.
+DIFFERENT = {
+    # deletion protection
+    "AWS::DynamoDB::Table": {"DeletionProtectionEnabled"},
+    # [local]: the concurrency of a laptop; and the queues are worked off by our own event sources
+    "AWS::Lambda::EventSourceMapping": {"Enabled", "ScalingConfig"},
+    # built for the host; [local]: concurrency, and where the diagnostic agents count
+    "AWS::Lambda::Function": {"Architectures", "Code", "Environment", "ReservedConcurrentExecutions", "Runtime"},
+    "AWS::Lambda::LayerVersion": {"CompatibleArchitectures", "CompatibleRuntimes", "Content"},
+    # the diagnostic agents' counters
+    "AWS::IAM::Role": {"Policies"},
+}
+
+
+def test_there_are_the_same_resources(templates: Templates, local_templates: Templates) -> None:
+    for stack in templates:
+        kinds = {name: body["Type"] for name, body in templates[stack]["Resources"].items()}
+        assert kinds == {name: body["Type"] for name, body in local_templates[stack]["Resources"].items()}
+        assert set(kinds.values()) <= set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_resources_differ_only_where_it_is_said(templates: Templates, local_templates: Templates, kind: str) -> None:
+    for here, there in zip(templates.resources(kind), local_templates.resources(kind), strict=True):
+        assert here.logical_id == there.logical_id
+        assert _without(here.properties, kind) == _without(there.properties, kind)
+
+
+def _without(properties: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: value for name, value in properties.items() if name not in DIFFERENT.get(kind, set())}
+
+
+def test_state_is_forgotten_with_its_stack_on_the_engine(local_templates: Templates) -> None:
+    for kind in ("AWS::DynamoDB::Table", "AWS::S3::Bucket"):
+        for resource in local_templates.resources(kind):
+            assert resource.body["DeletionPolicy"] == "Delete"
+            assert resource.properties.get("DeletionProtectionEnabled", False) is False
+
+
+def test_mappings_are_deployed_disabled_with_a_laptops_concurrency(local_templates: Templates) -> None:
+    for mapping in local_templates.resources("AWS::Lambda::EventSourceMapping"):
+        assert mapping.properties["Enabled"] is False
+        assert 2 <= mapping.properties["ScalingConfig"]["MaximumConcurrency"] <= LOCAL_MAXIMUM_CONCURRENCY
+
+
+def test_what_is_reserved_is_at_least_what_may_run_on_the_engine_too(local_templates: Templates) -> None:
+    at_once = {
+        mapping.properties["EventSourceArn"].rsplit("-", 1)[1].removesuffix(".fifo"): mapping.properties[
+            "ScalingConfig"
+        ]
+        for mapping in local_templates.resources("AWS::Lambda::EventSourceMapping")
+    }
+    for lane, scaling in at_once.items():
+        worker = local_templates.one("AWS::Lambda::Function", FunctionName=f"flotilla-worker-{lane}").properties
+        assert worker["ReservedConcurrentExecutions"] >= scaling["MaximumConcurrency"]
+
+
+def test_local_overrides_do_not_reach_aws(templates: Templates, tmp_path: Path) -> None:
+    text = (REPOSITORY / "fleet.toml").read_text(encoding="utf-8")
+    settings = tmp_path / "fleet.toml"
+    settings.write_text(text.split("[local]")[0], encoding="utf-8")
+    without = Templates(synthesize(tmp_path / "assembly", settings=settings))
+    for stack in templates:
+        assert without[stack] == templates[stack]

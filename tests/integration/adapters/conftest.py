@@ -1,0 +1,73 @@
+"""An AWS in memory for each module of adapter tests, with fresh tables, bucket and queues for each test.
+
+The clients check what they are given against the services' models, which the functions' own do not, and try
+each call once: what is tried again is the business of whoever calls the adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto import mock_aws
+
+from tests.aws_resources import make_bucket, make_queues, make_table
+from tests.synthesis import ACCOUNT, REGION, Templates
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[boto3.Session]:
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        environment.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
+            environment.delenv(name, raising=False)
+        yield boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+
+
+@pytest.fixture(scope="module")
+def dynamodb(aws: boto3.Session) -> DynamoDBClient:
+    return aws.client("dynamodb", config=ONCE)
+
+
+@pytest.fixture(scope="module")
+def s3(aws: boto3.Session) -> S3Client:
+    return aws.client("s3", config=ONCE)
+
+
+@pytest.fixture(scope="module")
+def sqs(aws: boto3.Session) -> SQSClient:
+    return aws.client("sqs", config=ONCE)
+
+
+@pytest.fixture
+def events_table(dynamodb: DynamoDBClient, templates: Templates) -> Iterator[str]:
+    name = make_table(dynamodb, templates, "flotilla-events")
+    yield name
+    dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def payloads_bucket(s3: S3Client, templates: Templates) -> Iterator[str]:
+    name = make_bucket(s3, templates)
+    yield name
+    for content in s3.list_objects_v2(Bucket=name).get("Contents", []):
+        s3.delete_object(Bucket=name, Key=content["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def queue_urls(sqs: SQSClient, templates: Templates) -> Iterator[dict[str, str]]:
+    urls = make_queues(sqs, templates)
+    yield urls
+    for url in urls.values():
+        sqs.delete_queue(QueueUrl=url)

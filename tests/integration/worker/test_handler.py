@@ -1,0 +1,165 @@
+"""The worker's handler from SQS event to partial batch response, and every AWS call that it makes on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import flotilla
+from flotilla.agents.decorator import definition_of
+from functions.worker import diagnostics
+from tests.synthesis import ACCOUNT, REGION, REPOSITORY, Templates
+from tests.unit.services import sample_agents
+
+AGENTS = [diagnostics.echo, diagnostics.flaky, sample_agents.late_plain]
+OVERRUN_EXIT_STATUS = 75
+
+
+@dataclass
+class Told:
+    """What a worker's process reported."""
+
+    lines: list[dict[str, Any]]
+    exit_status: int
+
+    def of(self, scenario: str, what: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if (line["scenario"], line["what"]) == (scenario, what)]
+
+    def calls(self, scenario: str, who: str) -> Counter[str]:
+        return Counter(line["call"] for line in self.of(scenario, "call") if line["who"] == who)
+
+    def answer(self, scenario: str) -> dict[str, Any]:
+        (line,) = self.of(scenario, "answer")
+        return line
+
+    def logs(self, scenario: str) -> dict[str, list[str]]:
+        return {line["name"]: line["kinds"] for line in self.of(scenario, "log")}
+
+    def names(self, scenario: str) -> dict[str, str]:
+        return {line["task"]: line["name"] for line in self.of(scenario, "log")}
+
+
+def layer(folder: Path) -> Path:
+    """The flotilla layer, with a manifest of the agents that these tests need."""
+    library = folder / "python"
+    shutil.copytree(
+        Path(flotilla.__file__).parent, library / "flotilla", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    specs = [definition_of(agent).spec() for agent in AGENTS]
+    manifest = {"agents": {spec.name: spec.to_json() for spec in specs}}
+    (library / "flotilla" / "agents" / "manifest.json").write_text(json.dumps(manifest))
+    return library
+
+
+@pytest.fixture(scope="module")
+def told(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    folder = tmp_path_factory.mktemp("worker")
+    report = folder / "report.jsonl"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        "PYTHONPATH": f"{layer(folder)}{os.pathsep}{REPOSITORY}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "MOTO_ACCOUNT_ID": ACCOUNT,
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.integration.worker.process", str(templates.directory), str(report)],
+        cwd=folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode in (0, OVERRUN_EXIT_STATUS), ended.stderr[-2000:]
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    return Told(lines, ended.returncode)
+
+
+def test_nothing_touches_aws_before_the_first_message(told: Told) -> None:
+    assert told.calls("start", "worker") == Counter()
+    assert told.calls("prepare", "worker") == Counter()
+
+
+def test_a_happy_task_is_three_event_writes_and_no_read(told: Told) -> None:
+    """Ten of them: one write each by the client's side, two each by the worker."""
+    assert told.calls("ten_happy_tasks", "client")["PutItem"] == 10
+    assert told.calls("ten_happy_tasks", "worker")["PutItem"] == 20
+    assert list(told.logs("ten_happy_tasks").values()) == [["accepted", "started", "succeeded"]] * 10
+
+
+def test_a_happy_batch_costs_the_worker_one_sqs_call_and_no_other(told: Told) -> None:
+    """Deleting is left to the event source, which does it in batches and at no cost to the worker's time."""
+    assert told.calls("ten_happy_tasks", "worker") == {"PutItem": 20, "ChangeMessageVisibilityBatch": 1}
+    (visibility,) = [
+        line for line in told.of("ten_happy_tasks", "call") if line["call"] == "ChangeMessageVisibilityBatch"
+    ]
+    assert visibility["entries"] == 10
+
+
+def test_a_happy_batch_is_answered_with_nothing_to_keep(told: Told) -> None:
+    (batch,) = told.of("ten_happy_tasks", "batch")
+    answer = told.answer("ten_happy_tasks")
+    assert answer["members"] == ["batchItemFailures"]
+    assert answer["kept"] == []
+    assert sorted(answer["done"]) == sorted(batch["tasks"])
+    assert len(batch["tasks"]) == 10
+
+
+def test_a_message_that_comes_again_after_its_task_ended_costs_one_read(told: Told) -> None:
+    scenario = "a_message_that_comes_again"
+    assert told.calls(scenario, "worker") == {"Query": 1, "ChangeMessageVisibilityBatch": 1}
+    assert told.answer(scenario)["kept"] == []
+    assert told.logs(scenario) == {"task": ["accepted", "started", "succeeded"]}
+
+
+def test_each_message_of_a_mixed_batch_gets_its_own_answer(told: Told) -> None:
+    scenario = "a_batch_of_everything"
+    names = told.names(scenario)
+    answer = told.answer(scenario)
+    assert {names.get(task, task) for task in answer["kept"]} == {"failing", "first", "second", "not_deployed"}
+    assert {names.get(task, task) for task in answer["done"]} == {
+        "happy",
+        "hopeless",
+        "large",
+        "stray",
+        "not_a_hash",
+    }
+
+
+def test_each_task_of_a_mixed_batch_has_its_own_log(told: Told) -> None:
+    assert told.logs("a_batch_of_everything") == {
+        "happy": ["accepted", "started", "succeeded"],
+        "failing": ["accepted", "started", "attempt_failed"],
+        "hopeless": ["accepted", "started", "dead_lettered"],
+        "large": ["accepted", "started", "succeeded"],
+        "first": ["accepted", "started", "attempt_failed"],
+        "second": ["accepted"],
+        "not_deployed": ["accepted"],
+        "not_a_hash": ["accepted"],
+    }
+
+
+def test_what_nobody_can_read_is_put_aside_once_and_with_its_reason(told: Told) -> None:
+    dead = told.of("a_batch_of_everything", "dead letter")
+    assert '{"not": "a task"}' in [letter["body"] for letter in dead]
+    assert all(letter["reason"] for letter in dead)
+    assert len(dead) == 2
+
+
+def test_a_plain_agent_that_does_not_stop_ends_the_process_after_what_is_done_is_deleted(told: Told) -> None:
+    assert told.exit_status == OVERRUN_EXIT_STATUS
+    scenario = "a_plain_agent_that_does_not_stop"
+    assert told.of(scenario, "answer") == [], "the process ended before it answered"
+    last = told.of(scenario, "call")[-1]
+    assert (last["who"], last["call"]) == ("worker", "DeleteMessageBatch")

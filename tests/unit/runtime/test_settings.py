@@ -1,0 +1,82 @@
+"""What a function is told is checked once, and an error names the variable."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from flotilla.runtime.settings import ApiSettings, AuthorizerSettings, WorkerSettings
+
+LANES = {"fast": {"queue_url": "https://q/fast.fifo", "dlq_url": "https://q/fast-dlq.fifo"}}
+
+ENVIRONMENT = {
+    "FLOTILLA_NAME": "fleet",
+    "FLOTILLA_EVENTS_TABLE": "fleet-events",
+    "FLOTILLA_CONTROL_TABLE": "fleet-control",
+    "FLOTILLA_PAYLOADS_BUCKET": "fleet-payloads",
+    "FLOTILLA_INLINE_PAYLOAD_BYTES": "32768",
+    "FLOTILLA_RETENTION_DAYS": "30",
+    "FLOTILLA_LANES": json.dumps(LANES),
+    "FLOTILLA_LANE": "fast",
+    "FLOTILLA_DEFAULT_LANE": "fast",
+    "PATH": "/bin",
+}
+
+Settings = type[ApiSettings] | type[AuthorizerSettings] | type[WorkerSettings]
+
+
+def test_each_function_reads_what_it_needs() -> None:
+    api = ApiSettings.from_environment(ENVIRONMENT)
+    assert (api.events_table, api.control_table, api.inline_payload_bytes) == ("fleet-events", "fleet-control", 32768)
+    assert api.lanes["fast"].dlq_url == "https://q/fast-dlq.fifo"
+    worker = WorkerSettings.from_environment(ENVIRONMENT)
+    assert worker.lanes[worker.lane].queue_url == "https://q/fast.fifo"
+    assert AuthorizerSettings.from_environment(ENVIRONMENT).control_table == "fleet-control"
+
+
+@pytest.mark.parametrize("settings", [ApiSettings, AuthorizerSettings, WorkerSettings])
+def test_settings_cannot_be_changed(settings: Settings) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(settings.from_environment(ENVIRONMENT), "name", "other")  # noqa: B010 - a type checker refuses it
+
+
+@pytest.mark.parametrize("settings", [ApiSettings, AuthorizerSettings, WorkerSettings])
+def test_each_missing_variable_is_named(settings: Settings) -> None:
+    for field in settings.model_fields.values():
+        variable = str(field.validation_alias)
+        for wrong in (
+            {name: value for name, value in ENVIRONMENT.items() if name != variable},
+            ENVIRONMENT | {variable: ""},
+        ):
+            with pytest.raises(ValidationError, match=variable):
+                settings.from_environment(wrong)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FLOTILLA_INLINE_PAYLOAD_BYTES", "-1"),
+        ("FLOTILLA_RETENTION_DAYS", "0"),
+        ("FLOTILLA_RETENTION_DAYS", "long"),
+        ("FLOTILLA_LANES", "{"),
+        ("FLOTILLA_LANES", '{"fast": {"queue_url": "q"}}'),
+        ("FLOTILLA_DEFAULT_LANE", "slow"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(variable: str, value: str) -> None:
+    with pytest.raises(ValidationError, match=variable):
+        ApiSettings.from_environment(ENVIRONMENT | {variable: value})
+
+
+@pytest.mark.parametrize("settings", [ApiSettings, AuthorizerSettings, WorkerSettings])
+def test_an_error_repeats_nothing_of_the_environment(settings: Settings) -> None:
+    with pytest.raises(ValidationError) as wrong:
+        settings.from_environment({"AWS_SECRET_ACCESS_KEY": "private", "FLOTILLA_LANES": '{"fast": "private"}'})
+    assert "private" not in str(wrong.value)
+
+
+def test_a_worker_must_serve_a_lane_that_exists() -> None:
+    with pytest.raises(ValidationError, match="FLOTILLA_LANE is 'slow'"):
+        WorkerSettings.from_environment(ENVIRONMENT | {"FLOTILLA_LANE": "slow"})
