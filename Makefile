@@ -58,6 +58,6 @@ synth: ## synthesize for AWS into cdk.out
 deploy: ## deploy to the AWS account that the environment names
 	$(LOCAL) cdk deploy --all
 
-bench: up ## measure against peers, and write the results down
+bench: up ## measure beside a bare function and bare clients, and write the results down
 	@$(VENV)/python -m benchmarks.throughput
 	@$(VENV)/python -m benchmarks.init_time

@@ -35,9 +35,7 @@ def compose(app: cdk.App, settings_file: Path) -> None:
 
     state = StateStack(app, f"{fleet.name}-state", fleet=fleet, place=place)
     lanes = LanesStack(app, f"{fleet.name}-lanes", fleet=fleet)
-    workers = WorkersStack(
-        app, f"{fleet.name}-workers", fleet=fleet, place=place, bundles=bundles, state=state, lanes=lanes
-    )
+    workers = WorkersStack(app, f"{fleet.name}-workers", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
     api = ApiStack(app, f"{fleet.name}-api", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
     # What the API accepts, the workers must already know.
     api.add_stack_dependency(workers, "The API must not accept what no worker knows yet.")

@@ -24,15 +24,11 @@ class Place:
             on this machine, whatever their runtime and architecture say.
         keeps_data: Tables and bucket are protected from deletion and outlive their stack. The engine's state is
             forgotten on purpose, by `make clean`.
-        event_sources_run: The mappings from queues to functions are enabled. The engine works off a FIFO queue one
-            batch at a time; Flotilla's own event sources stand in for its pollers and read what the disabled mappings
-            say.
     """
 
     local: bool
     builds_for_host: bool
     keeps_data: bool
-    event_sources_run: bool
 
     @classmethod
     def of(cls, node: Node) -> Place:
@@ -41,5 +37,5 @@ class Place:
         return EMBEDDED_ENGINE if local in (True, "true", "1") else AWS
 
 
-AWS = Place(local=False, builds_for_host=False, keeps_data=True, event_sources_run=True)
-EMBEDDED_ENGINE = Place(local=True, builds_for_host=True, keeps_data=False, event_sources_run=False)
+AWS = Place(local=False, builds_for_host=False, keeps_data=True)
+EMBEDDED_ENGINE = Place(local=True, builds_for_host=True, keeps_data=False)

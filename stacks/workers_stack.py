@@ -14,7 +14,6 @@ from stacks.constructs.runtime_layers import RuntimeLayers
 from stacks.constructs.worker_function import WorkerFunction
 from stacks.environment import lane_queues, task_environment
 from stacks.lanes_stack import LanesStack
-from stacks.local_differences import Place
 from stacks.settings_model import Fleet
 from stacks.state_stack import StateStack
 
@@ -31,14 +30,12 @@ class WorkersStack(cdk.Stack):
         construct_id: str,
         *,
         fleet: Fleet,
-        place: Place,
         bundles: Bundles,
         state: StateStack,
         lanes: LanesStack,
     ) -> None:
         super().__init__(scope, construct_id, description=f"{fleet.name}: a worker function for each lane")
         self._fleet = fleet
-        self._place = place
         self._bundles = bundles
         self._state = state
         self._layers = RuntimeLayers(self, "Layers", bundles=bundles, fleet=fleet.name)
@@ -77,7 +74,6 @@ class WorkersStack(cdk.Stack):
             ],
             source=queues,
             lane=lane,
-            enabled=self._place.event_sources_run,
         )
 
     def _told_to_diagnostics(self) -> dict[str, str]:

@@ -41,7 +41,7 @@ def make_queues(sqs: SQSClient, templates: Templates) -> dict[str, str]:
     queues = [queue.properties for queue in templates.resources("AWS::SQS::Queue")]
     # What a queue refers to comes first.
     for properties in sorted(queues, key=lambda each: "RedrivePolicy" in each):
-        attributes = {
+        attributes: dict[Any, str] = {
             "FifoQueue": "true",
             "DeduplicationScope": properties["DeduplicationScope"],
             "FifoThroughputLimit": properties["FifoThroughputLimit"],

@@ -10,13 +10,13 @@ import asyncio
 import os
 from typing import Annotated, Any, Literal
 
-from flotilla.runtime.settings import DiagnosticsSettings
 from pydantic import BaseModel, ConfigDict, Field
 
 from flotilla.agents import Context, SyncContext, agent
 from flotilla.clock import SystemClock
 from flotilla.errors import PermanentError, RetryableError
 from flotilla.runtime import clients
+from flotilla.runtime.settings import DiagnosticsSettings
 
 _EXIT_STATUS = 1
 _COUNTERS_KEPT_SECONDS = 86_400

@@ -7,14 +7,13 @@ import random
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from flotilla.runtime.settings import WorkerSettings
-
 from flotilla.agents.catalog import Catalog
 from flotilla.agents.loader import AgentLoader
 from flotilla.clock import SystemClock
 from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.models import Delivery
 from flotilla.runtime import clients, logging, threads
+from flotilla.runtime.settings import WorkerSettings
 from flotilla.runtime.watchdog import LeaseWatchdog
 from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.services.attempt import AttemptTools, Invocation

@@ -33,7 +33,6 @@ class WorkerFunction(FleetFunction):
         permissions: Sequence[Permission],
         source: FifoLane,
         lane: Lane,
-        enabled: bool,
     ) -> None:
         super().__init__(
             scope,
@@ -52,5 +51,4 @@ class WorkerFunction(FleetFunction):
             batch_size=lane.batch_size,
             max_concurrency=lane.maximum_concurrency,
             report_batch_item_failures=True,
-            enabled=enabled,
         )

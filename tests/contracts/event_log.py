@@ -15,7 +15,7 @@ from tests.logs import LogBuilder, log_of
 
 BODIES: dict[str, dict[str, Any]] = {
     "empty": {},
-    "letters": {"text": "größe \u2028 \U0001f680 \x00 \" \\", "": "no name"},
+    "letters": {"text": 'größe \u2028 \U0001f680 \x00 " \\', "": "no name"},
     "numbers": {"float": 0.1, "whole": 1.0, "minus": -0.0, "big": 2**70, "tiny": 5e-324},
     "nested": {"list": [[], {}, None, True, {"a": [1, "1"]}], "null": None},
     "just small": {"text": "x" * 1000},

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aws_cdk.assertions import Match, Template
+from pydantic import BaseModel
 
 from flotilla.runtime.settings import ApiSettings, AuthorizerSettings, DiagnosticsSettings, WorkerSettings
 from stacks.settings_model import Fleet
@@ -108,10 +109,8 @@ def test_diagnostic_agents_find_their_settings_where_they_are_deployed(local_tem
 
 
 def test_no_function_is_told_more_than_it_needs(templates: Templates) -> None:
-    read = {f"flotilla-worker-{lane}": WorkerSettings for lane in LANES} | {
-        "flotilla-api": ApiSettings,
-        "flotilla-authorizer": AuthorizerSettings,
-    }
+    read: dict[str, type[BaseModel]] = {f"flotilla-worker-{lane}": WorkerSettings for lane in LANES}
+    read |= {"flotilla-api": ApiSettings, "flotilla-authorizer": AuthorizerSettings}
     for name, model in read.items():
         known = {str(field.validation_alias) for field in model.model_fields.values()}
         told = {variable for variable in environment(templates, name) if variable.startswith("FLOTILLA_")}

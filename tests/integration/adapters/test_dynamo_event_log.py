@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import pytest
 
 from flotilla.dynamo.event_log import DynamoEventLog, from_item, to_item
 from flotilla.errors import RetryableError
-from flotilla.events import Kind, chain, verify_chain
+from flotilla.events import Kind, verify_chain
 from tests.contracts.event_log import EventLogContract, appended, read
 from tests.fakes import run_on_thread
 from tests.integration.adapters.aws_failures import ERRORS, answering_with, answers_lost, requests_of, unreachable
@@ -77,9 +76,9 @@ def test_a_body_of_a_kilobyte_and_more_is_kept_compressed(
 def test_a_happy_event_fits_one_write_unit(log: DynamoEventLog, dynamodb: DynamoDBClient, events_table: str) -> None:
     events = log_of(Kind.STARTED, Kind.SUCCEEDED)
     for event in events:
-        units = dynamodb.put_item(
-            TableName=events_table, Item=to_item(event, 0), ReturnConsumedCapacity="TOTAL"
-        )["ConsumedCapacity"]["CapacityUnits"]
+        units = dynamodb.put_item(TableName=events_table, Item=to_item(event, 0), ReturnConsumedCapacity="TOTAL")[
+            "ConsumedCapacity"
+        ]["CapacityUnits"]
         assert units == 1
         size = sum(len(name) + len(str(next(iter(value.values())))) for name, value in to_item(event, 0).items())
         assert size < 1024
@@ -161,16 +160,8 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_sent(
     log: DynamoEventLog, dynamodb: DynamoDBClient
 ) -> None:
     """Half of a pair of surrogates is text to Python and nothing to the rest of the world."""
+    (event,) = log_of()
+    event = replace(event, body={"text": "caf\udce9"})
     with requests_of(dynamodb, "PutItem") as requests, pytest.raises(ValueError, match="surrogates"):
-        event = chain(
-            task_id="tsk_1",
-            seq=0,
-            kind=Kind.ACCEPTED,
-            at_ms=1,
-            actor="key:k",
-            attempt=0,
-            body={"text": "caf\udce9"},
-            prev_hash="0" * 64,
-        )
-        asyncio.run(log.append(event))
+        appended(log, event)
     assert requests == []

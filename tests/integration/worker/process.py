@@ -152,9 +152,7 @@ class Stage:
             self._report.write(what="log", name=name, task=task, kinds=kinds)
 
     def report_dead_letters(self) -> None:
-        received = self._sqs.receive_message(
-            QueueUrl=self._dlq, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        )
+        received = self._sqs.receive_message(QueueUrl=self._dlq, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
         for message in received.get("Messages", []):
             reason = message["MessageAttributes"]["reason"]["StringValue"]
             self._report.write(what="dead letter", body=message["Body"], reason=reason)

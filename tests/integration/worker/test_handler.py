@@ -51,9 +51,7 @@ class Told:
 def layer(folder: Path) -> Path:
     """The flotilla layer, with a manifest of the agents that these tests need."""
     library = folder / "python"
-    shutil.copytree(
-        Path(flotilla.__file__).parent, library / "flotilla", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(Path(flotilla.__file__).parent, library / "flotilla", ignore=shutil.ignore_patterns("__pycache__"))
     specs = [definition_of(agent).spec() for agent in AGENTS]
     manifest = {"agents": {spec.name: spec.to_json() for spec in specs}}
     (library / "flotilla" / "agents" / "manifest.json").write_text(json.dumps(manifest))

@@ -79,7 +79,7 @@ def test_running_text_loses_and_invents_no_characters(text: str) -> None:
     layout = lay_out(text)
     blocks = running_text(layout)
     for block in blocks:
-        for joined, original in block.starts:
+        for joined, original in zip(block.starts, block.originals, strict=True):
             part = block.text[joined:].split(" ", 1)[0]
             assert layout.text[original:].startswith(part)
     kept = sum(len(line.text) for paragraph in layout.paragraphs for line in paragraph if not line.is_rule)

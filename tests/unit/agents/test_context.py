@@ -242,7 +242,7 @@ def anything() -> Any:
     return {"pair": (1, 2)}
 
 
-def unannotated():  # type: ignore[no-untyped-def]  # noqa: ANN201 - that is what it is for
+def unannotated():  # type: ignore[no-untyped-def]
     return {"pair": (1, 2), "when": WHEN}
 
 
@@ -268,9 +268,7 @@ TYPED = [
 
 
 @pytest.mark.parametrize("function", TYPED, ids=lambda function: function.__name__)
-def test_a_replayed_result_has_the_type_that_the_step_declares(
-    task: StepsOfATask, function: Callable[[], Any]
-) -> None:
+def test_a_replayed_result_has_the_type_that_the_step_declares(task: StepsOfATask, function: Callable[[], Any]) -> None:
     async def agent(ctx: Context) -> Any:
         return await ctx.step("s", function)
 
@@ -350,6 +348,16 @@ def test_an_attempt_cannot_tell_a_replay_from_a_first_run(value: Any) -> None:
     assert repr(task.attempt(agent)) == repr(task.attempt(agent))
 
 
+def test_a_replay_goes_through_a_result_in_the_order_of_the_first_run(task: StepsOfATask) -> None:
+    """Steps of one name are told apart by their order: in another order each would get another's result."""
+
+    async def agent(ctx: Context) -> Any:
+        found = await ctx.step("find", lambda: {"b": 2, "a": 1})
+        return {name: await ctx.step("use", str.upper, name) for name in found}
+
+    assert task.attempt(agent) == task.attempt(agent) == {"a": "A", "b": "B"}
+
+
 def test_a_large_result_comes_back_whole(task: StepsOfATask, calls: Calls) -> None:
     async def agent(ctx: Context) -> Any:
         return await ctx.step("s", calls.answering("x" * 100_000))
@@ -374,7 +382,7 @@ async def fetch(url: str, suffix: str = "") -> str:
 
 @pytest.mark.parametrize(
     "function",
-    [fetch, functools.partial(fetch), Client().fetch, Client(), lambda url: fetch(url)],
+    [fetch, functools.partial(fetch), Client().fetch, Client(), lambda url: fetch(url, "")],
     ids=["coroutine function", "partial", "method", "callable object", "lambda"],
 )
 def test_what_answers_an_awaitable_is_awaited(task: StepsOfATask, function: Callable[..., Any]) -> None:

@@ -87,7 +87,10 @@ def test_a_log_begins_with_accepted(first: Kind) -> None:
         fold(builder.events)
 
 
-@given(st.lists(st.sampled_from([Kind.STARTED, Kind.STEP_RECORDED, Kind.ATTEMPT_FAILED]), min_size=1, max_size=6), st.data())
+@given(
+    st.lists(st.sampled_from([Kind.STARTED, Kind.STEP_RECORDED, Kind.ATTEMPT_FAILED]), min_size=1, max_size=6),
+    st.data(),
+)
 def test_a_gap_is_refused(kinds: list[Kind], data: st.DataObject) -> None:
     events = log_of(*kinds)
     missing = data.draw(st.integers(0, len(events) - 2))

@@ -52,9 +52,7 @@ def test_the_other_sides_wish_is_a_lower_bound_even_above_the_cap(
 
 def test_the_jitter_is_full_every_tenth_of_the_interval_gets_its_share() -> None:
     draw = random.Random(11)
-    waits = [
-        full_jitter_seconds(4, base_seconds=1, cap_seconds=300, fraction=draw.random()) for _ in range(10_000)
-    ]
+    waits = [full_jitter_seconds(4, base_seconds=1, cap_seconds=300, fraction=draw.random()) for _ in range(10_000)]
     tenths = [sum(1 for wait in waits if tenth <= wait / 0.8 < tenth + 1) for tenth in range(10)]
     assert sum(tenths) == len(waits), "the fourth wait lies within [0, 8) seconds"
     # 1,000 expected in each; 150 is five standard deviations.

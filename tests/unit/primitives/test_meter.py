@@ -27,8 +27,7 @@ def test_the_shares_sum_to_the_time_in_which_anything_ran(plan: list[tuple[int, 
         elif len(shares) + len(running) < len(plan):
             running.add(key)
             meter.start(key, now_ms)
-    for key in running:
-        shares.append(meter.stop(key, now_ms))
+    shares += [meter.stop(key, now_ms) for key in running]
     # Each share is rounded up to a whole millisecond, as Lambda rounds its bill.
     assert busy_ms - 1e-6 <= sum(shares) <= busy_ms + len(shares)
 

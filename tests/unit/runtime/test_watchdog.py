@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -155,5 +156,6 @@ while True:
 
 
 def test_a_process_whose_loop_never_comes_back_is_ended() -> None:
-    ended = subprocess.run([sys.executable, "-c", BUSY], check=False, timeout=60, capture_output=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", BUSY], check=False, timeout=60, capture_output=True, env=environment)
     assert ended.returncode == 70

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, PlainSerializer, field_validator
-from typing_extensions import Annotated
 
 from flotilla.agents import Context, SyncContext, agent
 from flotilla.errors import ParkedError, PermanentError, RetryableError
@@ -34,13 +33,6 @@ class UnprintableError(Exception):
 
     def __str__(self) -> str:
         raise ValueError("no text")
-
-
-def _raise(error: BaseException) -> Callable[[], None]:
-    def deed() -> None:
-        raise error
-
-    return deed
 
 
 DEEDS: dict[str, Callable[[], BaseException]] = {
@@ -74,13 +66,15 @@ DEEDS: dict[str, Callable[[], BaseException]] = {
 @agent("hostile.async", timeout_seconds=10, max_attempts=2)
 async def hostile(task: Case, ctx: Context) -> Anything:
     RUNS.append(task.case)
-    raise DEEDS[task.case]()
+    error = DEEDS[task.case]()
+    raise error
 
 
 @agent("hostile.plain", timeout_seconds=10, max_attempts=2)
 def hostile_plain(task: Case, ctx: SyncContext) -> Anything:
     RUNS.append(task.case)
-    raise DEEDS[task.case]()
+    error = DEEDS[task.case]()
+    raise error
 
 
 @agent("hostile.result", timeout_seconds=10, max_attempts=2)
@@ -163,11 +157,19 @@ async def exits_in_serializer(task: Case, ctx: Context) -> Unprintable:
 @agent("hostile.catches-all", timeout_seconds=0.05, max_attempts=2)
 async def catches_all(task: Case, ctx: Context) -> Anything:
     """Swallows its own cancellation, then answers."""
-    try:
+    with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(30)
-    except asyncio.CancelledError:
-        pass
     return Anything(value="too late")
+
+
+@agent("hostile.cancels-itself", timeout_seconds=10, max_attempts=2)
+async def cancels_itself(task: Case, ctx: Context) -> Anything:
+    """Cancels the task it runs in, as a library may that takes it for its own."""
+    current = asyncio.current_task()
+    assert current is not None
+    current.cancel()
+    await asyncio.sleep(0)
+    return Anything()
 
 
 @agent("hostile.neighbour", timeout_seconds=10)
@@ -175,7 +177,6 @@ async def neighbour(task: Case, ctx: Context) -> Anything:
     """A good agent that takes as many turns of the loop as the others need to do their harm."""
     for _ in range(200):
         await asyncio.sleep(0)
-    time.monotonic()
     return Anything(value="well")
 
 
@@ -190,5 +191,6 @@ ALL = [
     exits_in_validator,
     exits_in_serializer,
     catches_all,
+    cancels_itself,
     neighbour,
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
 from pydantic import BaseModel
 
 from flotilla.agents import Context, SyncContext, agent
-from flotilla.errors import FlotillaError, RetryableError
+from flotilla.errors import FlotillaError, ParkedError, RetryableError
 from tests.fakes import ManualClock
 
 HISTORY: list[Any] = []
@@ -84,4 +85,40 @@ async def failing(task: Value, ctx: Context) -> Value:
     raise RetryableError("every time")
 
 
-ALL = [echo, one_step, stubborn, short, overrunning, long, slow, failing]
+@agent("race.keys", timeout_seconds=10)
+async def keys(task: Value, ctx: Context) -> Value:
+    """Takes a step for each member of its input; fails in its first attempt."""
+    used = {name: await ctx.step("use", str.upper, name) for name in task.value}
+    if ctx.attempt == 1:
+        raise RetryableError("once more")
+    return Value(value=used)
+
+
+def wait_at_the_gate() -> str:
+    GATE.wait(10)
+    return "late"
+
+
+async def fail_soon() -> str:
+    await asyncio.sleep(0)
+    raise RetryableError("failed", retry_after_seconds=1)
+
+
+@agent("race.leaves-a-step", timeout_seconds=10, max_attempts=2)
+async def leaves_a_step(task: Value, ctx: Context) -> Value:
+    """Ends while a step of its own still runs on a thread."""
+    waiting = ctx.step("wait", wait_at_the_gate)
+    match task.value:
+        case "fails beside it":
+            await asyncio.gather(waiting, ctx.step("fail", fail_soon))
+        case "gives it up":
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(waiting, 0.01)
+        case "parks":
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(waiting, 0.01)
+            raise ParkedError("later", retry_after_seconds=1)
+    return Value(value="ended")
+
+
+ALL = [echo, one_step, stubborn, short, overrunning, long, slow, failing, keys, leaves_a_step]

@@ -134,6 +134,23 @@ def test_an_attempt_that_could_not_begin_in_time_is_not_charged(fleet: HookedFle
     assert run(fleet.state(task)).status is Status.SUCCEEDED
 
 
+def test_an_attempt_whose_start_was_confirmed_too_late_is_not_charged(fleet: HookedFleet) -> None:
+    """One call that hangs for longer than the agent may run, and then succeeds."""
+    task = submitted(fleet, "race.echo", max_attempts=1)
+
+    async def hangs(event: Event) -> None:
+        if event.kind is Kind.STARTED:
+            fleet.log.after = _nothing
+            fleet.clock.advance(11)
+
+    fleet.log.after = hangs
+    run(fleet.deliver(fleet.delivery(task)))
+    for receive in (2, 3):
+        fleet.clock.advance(60)
+        run(fleet.deliver(fleet.delivery(task, receive)))
+    assert run(fleet.state(task)).status is Status.SUCCEEDED
+
+
 def test_a_store_that_hangs_while_an_attempt_is_recorded_does_not_end_the_process(fleet: HookedFleet) -> None:
     """The agent has stopped: nothing of it can outlive its lease, and the append is fenced by its condition."""
     task = submitted(fleet, "race.echo")
@@ -259,6 +276,25 @@ def test_a_plain_agent_that_overran_is_gone_before_its_next_attempt(fleet: Hooke
     assert run(fleet.state(task)).next_attempt_ms >= ends_ms, "until then its process may live and the thread in it"
 
 
+@pytest.mark.parametrize("how", ["fails beside it", "parks"])
+def test_a_step_that_was_left_running_is_gone_before_the_next_attempt(fleet: HookedFleet, how: str) -> None:
+    task = submitted(fleet, "race.leaves-a-step", how)
+    invocation = fleet.invocation()
+    service = BatchService(fleet.tools)
+    run(then_let_go(service.run([fleet.delivery(task)], invocation)))
+    assert invocation.overruns.count, "the process must not outlive the invocation"
+    assert run(fleet.state(task)).next_attempt_ms >= invocation.ends_ms
+
+
+def test_a_step_that_was_left_running_is_gone_before_its_session_goes_on(fleet: HookedFleet) -> None:
+    head = submitted(fleet, "race.leaves-a-step", "gives it up", session="s")
+    follower = submitted(fleet, "race.echo", "follower", session="s")
+    result = run(then_let_go(fleet.deliver(fleet.delivery(head), fleet.delivery(follower))))
+    assert ids(result.done) == [head]
+    assert ids(result.again) == [follower]
+    assert racing_agents.HISTORY == []
+
+
 @pytest.mark.parametrize("kind", [Kind.CANCELLED, Kind.EXPIRED])
 def test_a_task_ended_by_somebody_else_while_it_ran_commits_nothing(fleet: HookedFleet, kind: Kind) -> None:
     task = submitted(fleet, "race.echo")
@@ -272,6 +308,26 @@ def test_a_task_ended_by_somebody_else_while_it_ran_commits_nothing(fleet: Hooke
     run(fleet.deliver(fleet.delivery(task)))
     assert ids(run(fleet.deliver(fleet.delivery(task, 2))).done) == [task]
     assert fleet.kinds(task) == ["accepted", "started", kind.value]
+
+
+def test_an_attempt_sees_its_input_in_the_order_of_the_first(fleet: HookedFleet) -> None:
+    """The first attempt has it from the message, the next one from the log."""
+    task = submitted(fleet, "race.keys", {"b": 1, "a": 2})
+    run(fleet.deliver(fleet.delivery(task)))
+    fleet.clock.advance(60)
+    run(fleet.deliver(fleet.delivery(task, 2)))
+    assert run(fleet.state(task)).output.inline == {"value": {"a": "A", "b": "B"}}
+
+
+def test_a_log_that_nobody_understands_harms_no_neighbour(fleet: HookedFleet) -> None:
+    """Read before the batch begins, to find out who runs alone."""
+    strange = submitted(fleet, "race.echo", "strange")
+    good = submitted(fleet, "race.echo", "good")
+    accepted = fleet.log.logs[strange][0]
+    fleet.log.logs[strange][0] = replace(accepted, body={"later": "version"})
+    result = run(fleet.deliver(fleet.delivery(strange, 2), fleet.delivery(good, 2)))
+    assert good in ids(result.done)
+    assert racing_agents.HISTORY == ["good"]
 
 
 def test_many_workers_at_once_take_over_one_lost_task_once(fleet: HookedFleet) -> None:

@@ -45,7 +45,7 @@ def test_the_file_that_is_shipped_says_the_defaults(local: bool) -> None:
 def test_settings_cannot_be_changed() -> None:
     fleet = parse("")
     with pytest.raises(ValidationError):
-        fleet.name = "other"
+        fleet.name = "other"  # type: ignore[misc]
     with pytest.raises(TypeError):
         fleet.lanes["more"] = Lane()  # type: ignore[index]
 

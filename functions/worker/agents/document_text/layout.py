@@ -8,10 +8,12 @@ indented under `::`) is never running text.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 _RULE_MARKS = frozenset("=-~^\"'`#*+.:_")
@@ -22,6 +24,7 @@ _BOXED = re.compile(r"\*\s.*\s\*|#\s.*\s#")  # a line of a box drawn around text
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _PROSE_WIDTH = 50
 _FALLBACK_WIDTH = 60
+_NEAR = 4000
 
 
 class Line(NamedTuple):
@@ -48,15 +51,22 @@ Paragraph = list[Line]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph or list item as one line of text."""
+    """A paragraph or list item as one line of text.
+
+    Attributes:
+        text: Its lines, joined by single blanks.
+        starts: Where in `text` each line begins.
+        originals: Where it began in the submitted text.
+    """
 
     text: str
-    starts: tuple[tuple[int, int], ...]
+    starts: array[int]
+    originals: array[int]
 
     def offset(self, position: int) -> int:
         """Where the character at `position` of the block stands in the submitted text."""
-        joined, original = self.starts[bisect_right(self.starts, (position, 1 << 62)) - 1]
-        return original + position - joined
+        line = bisect_right(self.starts, position) - 1
+        return self.originals[line] + position - self.starts[line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +75,18 @@ class Layout:
 
     Attributes:
         text: The text, with what is no character (lone surrogates) replaced one for one.
-        lines: All lines; blank ones have an empty text.
         paragraphs: Runs of lines that are neither blank nor code.
         body_indent: The indent that most long lines have.
     """
 
     text: str
-    lines: list[Line]
     paragraphs: list[Paragraph]
     body_indent: int
 
     def lines_from(self, offset: int, count: int) -> list[Line]:
-        """The first `count` lines that begin at `offset` or behind it."""
-        first = bisect_left(self.lines, offset, key=lambda line: line.start)
-        return self.lines[first : first + count]
+        """Those of the next `count` lines from `offset` on that are not blank."""
+        lines = islice(_read(self.text[offset : offset + _NEAR]), count)
+        return [line._replace(start=offset + line.start) for line in lines if line]
 
 
 def lay_out(text: str) -> Layout:
@@ -90,7 +98,7 @@ def lay_out(text: str) -> Layout:
     paragraphs: list[Paragraph] = []
     current: Paragraph = []
     for index, line in enumerate(lines):
-        if line.text and index not in code:
+        if line and index not in code:
             current.append(line)
         elif current:
             paragraphs.append(current)
@@ -99,10 +107,11 @@ def lay_out(text: str) -> Layout:
         paragraphs.append(current)
     indents = Counter(line.indent for paragraph in paragraphs for line in paragraph if len(line.text) >= _PROSE_WIDTH)
     body_indent = indents.most_common(1)[0][0] if indents else 0
-    return Layout(text=text, lines=lines, paragraphs=paragraphs, body_indent=body_indent)
+    return Layout(text=text, paragraphs=paragraphs, body_indent=body_indent)
 
 
-def _read(text: str) -> Iterator[Line]:
+def _read(text: str) -> Iterator[Line | None]:
+    """The lines; None for a blank one, because a text may be nothing but those."""
     position = 0
     for raw in text.splitlines(keepends=True):
         stripped = raw.strip().strip("\ufeff").strip()
@@ -112,16 +121,16 @@ def _read(text: str) -> Iterator[Line]:
             lead += stripped.find(inner) if inner else 0
             stripped = inner
         indent = len(raw[:lead].expandtabs(8)) if lead else 0
-        yield Line(position + lead, indent, stripped)
+        yield Line(position + lead, indent, stripped) if stripped else None
         position += len(raw)
 
 
-def _code_lines(lines: Sequence[Line]) -> set[int]:
+def _code_lines(lines: Sequence[Line | None]) -> set[int]:
     code: set[int] = set()
     opened: tuple[int, str] | None = None
     for index, line in enumerate(lines):
-        mark = line.text[:3]
-        if mark not in ("```", "~~~"):
+        mark = line.text[:3] if line else ""
+        if line is None or mark not in ("```", "~~~"):
             continue
         if opened is None:
             opened = (index, mark)
@@ -131,19 +140,15 @@ def _code_lines(lines: Sequence[Line]) -> set[int]:
     # A fence that is never closed is no fence: a stray mark must not swallow the document.
     below: int | None = None
     for index, line in enumerate(lines):
-        if not line.text or index in code:
+        if line is None or index in code:
             continue
         if below is not None and line.indent > below:
             code.add(index)
             continue
         below = None
-        if line.text.endswith("::") and _is_blank(lines, index + 1):
+        if line.text.endswith("::") and index + 1 < len(lines) and lines[index + 1] is None:
             below = line.indent
     return code
-
-
-def _is_blank(lines: Sequence[Line], index: int) -> bool:
-    return index < len(lines) and not lines[index].text
 
 
 def width_of(paragraph: Sequence[Line]) -> int:
@@ -205,9 +210,7 @@ def _starts_item(previous: Line, line: Line, width: int) -> bool:
 def _close(blocks: list[Block], parts: Sequence[Line]) -> None:
     if not parts:
         return
-    position = 0
-    starts = []
-    for part in parts:
-        starts.append((position, part.start))
-        position += len(part.text) + 1
-    blocks.append(Block(" ".join(part.text for part in parts), tuple(starts)))
+    lengths = (len(part.text) + 1 for part in parts)
+    starts = array("q", accumulate(lengths, initial=0))[:-1]
+    originals = array("q", (part.start for part in parts))
+    blocks.append(Block(" ".join(part.text for part in parts), starts, originals))

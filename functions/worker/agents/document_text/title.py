@@ -50,7 +50,7 @@ def find_title(layout: Layout, elements: list[Element]) -> Title | None:
 
 
 def _front_matter(layout: Layout) -> Title | None:
-    lines = [line for line in layout.lines[:_FRONT_MATTER_LINES] if line.text][:_FRONT_MATTER_LINES]
+    lines = layout.lines_from(0, _FRONT_MATTER_LINES)
     if not lines or not _FIELD.fullmatch(lines[0].text):
         return None
     for line in lines:
@@ -89,7 +89,7 @@ def _could_be_title(line: Line) -> bool:
 def _with_version(name: str, end: int, layout: Layout) -> Title:
     """Two editions of a document are told apart by the line below its name."""
     name = _DATE_TAIL.sub("", name) or name
-    below = [line for line in layout.lines_from(end, 8) if line.text and not line.is_rule][:3]
+    below = [line for line in layout.lines_from(end, 8) if not line.is_rule][:3]
     if any(character.isdigit() for character in name):
         return Title(name, name, end)
     for index, line in enumerate(below):

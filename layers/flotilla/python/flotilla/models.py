@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -163,6 +164,8 @@ class TaskMessage:
             # What is absent is from another version and takes its default; what is there must fit.
             members = {name: value[name] for name in _MESSAGE_TYPES if name in value}
             misfits = [name for name, found in members.items() if not isinstance(found, _MESSAGE_TYPES[name])]
+            misfits += [name for name in _COUNTS if members.get(name, 0) < 0] if not misfits else []
+            misfits += ["hash"] if not misfits and not _HASH.fullmatch(members["hash"]) else []
             if misfits:
                 raise UnreadableMessageError(f"not a task message: {', '.join(misfits)}")
             return cls(**{"session": None, "deadline_ms": None, "attempt": 0} | members | {"input": _payload(value)})
@@ -170,6 +173,8 @@ class TaskMessage:
             raise UnreadableMessageError(f"not a task message: {type(error).__name__}") from error
 
 
+_COUNTS = ("seq", "attempt", "charged")
+_HASH = re.compile(r"[0-9a-f]{64}")
 _MESSAGE_TYPES: dict[str, Any] = {
     "task_id": str,
     "tenant": str,

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import itertools
+import json
 import logging
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -51,39 +53,49 @@ class StepTaker:
     def __init__(self, journal: StepJournal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
-        self._occurrences: dict[str, int] = {}
+        self._taken: dict[str, set[int]] = {}
 
     async def find(self, name: str, function: Callable[..., Any]) -> tuple[Step, Any]:
         """The next step of that name, and its recorded result where `step.found`."""
-        count = self._occurrences.get(name, 0) + 1
-        self._occurrences[name] = count
-        key = name if count == 1 else f"{name}#{count}"
+        taken = self._taken.setdefault(name, set())
+        occurrence = next(number for number in itertools.count(1) if number not in taken)
+        taken.add(occurrence)
+        # Doubled, so that no name can look like another's later occurrence.
+        plain = name.replace("#", "##")
+        key = plain if occurrence == 1 else f"{plain}#{occurrence}"
         recorded = await self._journal.recorded(key)
+        step = Step(name, occurrence, key, found=recorded is not None, began_ms=self._clock.now_ms())
         if recorded is None:
-            return Step(key, found=False, began_ms=self._clock.now_ms()), None
-        return Step(key, found=True, began_ms=0), _revive(function, await self._journal.value_of(recorded))
+            return step, None
+        return step, _revived(function, canonical_json(await self._journal.value_of(recorded)))
+
+    def give_back(self, step: Step) -> None:
+        """The step failed: if the agent tries it again, that is the same step."""
+        self._taken[step.name].discard(step.occurrence)
 
     async def record(self, step: Step, function: Callable[..., Any], result: Any) -> Any:
         """Record what `function` returned; returns it as a replay would.
 
         Raises:
-            PermanentError: It is not JSON. The step's effect has happened, and every further attempt
-                would make it happen again.
+            PermanentError: It is not JSON, or not what `function` declares. The step's effect has
+                happened, and every further attempt would make it happen again.
         """
         try:
-            value = to_jsonable_python(result)
-            canonical_json(value).encode()
+            text = _as_json(function, result)
+            answer = _revived(function, text)
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
-            why = f"the result of step {step.key!r} is not JSON"
+            why = f"the result of step {step.key!r} is not JSON, or not what its function declares"
             raise PermanentError(why, code="invalid_step_result") from error
-        await self._journal.record(step.key, value, self._clock.now_ms() - step.began_ms)
-        return _revive(function, value)
+        await self._journal.record(step.key, json.loads(text), self._clock.now_ms() - step.began_ms)
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of an attempt: its key in the log, and whether an earlier attempt recorded it."""
 
+    name: str
+    occurrence: int
     key: str
     found: bool
     began_ms: int
@@ -170,10 +182,16 @@ class Context:
         step, result = await self.steps.find(name, function)
         if step.found:
             return result
-        if inspect.iscoroutinefunction(function):
-            result = await function(*args, **kwargs)
-        else:
-            result = await self._run_sync(lambda: function(*args, **kwargs))
+        try:
+            if inspect.iscoroutinefunction(function):
+                result = await function(*args, **kwargs)
+            else:
+                result = await self._run_sync(lambda: function(*args, **kwargs))
+                if inspect.isawaitable(result):
+                    result = await result
+        except BaseException:
+            self.steps.give_back(step)
+            raise
         return await self.steps.record(step, function, result)
 
 
@@ -205,24 +223,46 @@ class SyncContext:
         step, result = self._call(steps.find(name, function))
         if step.found:
             return result
-        if inspect.iscoroutinefunction(function):
-            result = self._call(function(*args, **kwargs))
-        else:
+        try:
             result = function(*args, **kwargs)
+            if inspect.isawaitable(result):
+                result = self._call(_awaited(result))
+        except BaseException:
+            steps.give_back(step)
+            raise
         return self._call(steps.record(step, function, result))
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
-def _revive(function: Callable[..., Any], value: Any) -> Any:
+async def _awaited(result: Awaitable[T]) -> T:
+    return await result
+
+
+def _declared(function: Callable[..., Any]) -> TypeAdapter[Any] | None:
+    """What `function` says it returns; None where it says nothing that can be checked."""
     try:
         annotation = inspect.signature(function, eval_str=True).return_annotation
     except (TypeError, ValueError, NameError):  # builtins, and names only a type checker sees
-        return value
-    if annotation in (inspect.Signature.empty, None, Any):
-        return value
-    return TypeAdapter(annotation).validate_python(value)
+        return None
+    return None if annotation in (inspect.Signature.empty, None, Any) else TypeAdapter(annotation)
+
+
+def _as_json(function: Callable[..., Any], result: Any) -> str:
+    adapter = _declared(function)
+    if adapter is None:
+        value = to_jsonable_python(result)
+    else:
+        value = adapter.dump_python(result, mode="json", by_alias=False, round_trip=True, warnings=False)
+    text = canonical_json(value)
+    text.encode()  # half a surrogate pair is text to Python and nothing to the rest of the world
+    return text
+
+
+def _revived(function: Callable[..., Any], text: str) -> Any:
+    adapter = _declared(function)
+    return json.loads(text) if adapter is None else adapter.validate_json(text, by_alias=False, by_name=True)
 
 
 def log_keys(message: TaskMessage, attempt: int) -> dict[str, Any]:

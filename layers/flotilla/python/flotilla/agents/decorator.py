@@ -20,6 +20,7 @@ from flotilla.agents.catalog import AgentSpec
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ATTRIBUTE = "__flotilla_agent__"
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,11 @@ class AgentDefinition:
 
     @cached_property
     def _types(self) -> tuple[Any, Any]:
-        parameters = list(inspect.signature(self.function).parameters)
+        signature = inspect.signature(self.function).parameters
+        parameters = [name for name, found in signature.items() if found.kind in _BY_POSITION]
         hints = get_type_hints(self.function, include_extras=True)
-        if len(parameters) != 2 or parameters[0] not in hints or "return" not in hints:
+        misshapen = len(signature) != 2 or len(parameters) != 2
+        if misshapen or parameters[0] not in hints or "return" not in hints:
             raise TypeError(
                 f"agent {self.name!r}: write it as "
                 f"`def {self.function.__name__}(task: Input, ctx: Context) -> Output`, "

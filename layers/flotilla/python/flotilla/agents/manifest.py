@@ -34,14 +34,18 @@ def collect(root: Path, *, diagnostics: bool, overrides: dict[str, dict[str, Any
     """Every agent under `root`, with the operator's overrides applied.
 
     Raises:
-        ValueError: Two agents share a name, or an override names no agent or nothing that can be overridden.
+        ValueError: Two agents share a name, one cannot be found by its function's name, or an override
+            names no agent or nothing that can be overridden.
     """
     agents: dict[str, AgentSpec] = {}
     for module in _modules(root, diagnostics):
-        for value in vars(module).values():
-            definition = definition_of(value)
+        found = {id(value): definition_of(value) for value in vars(module).values()}
+        for definition in found.values():
             if definition is None or definition.function.__module__ != module.__name__:
                 continue
+            function = definition.function.__name__
+            if getattr(module, function, None) is not definition.function:
+                raise ValueError(f"agent {definition.name!r}: a worker would look for {module.__name__}.{function}")
             if definition.name in agents:
                 raise ValueError(f"two agents are named {definition.name!r}")
             agents[definition.name] = definition.spec()

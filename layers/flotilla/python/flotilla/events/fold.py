@@ -150,21 +150,28 @@ def fold(events: Iterable[Event]) -> TaskState:
     """Fold a whole log, in order, into the task's state.
 
     Raises:
-        CorruptLogError: The log is empty, has a gap, does not begin with `accepted`, or goes on
-            after its end by anything but `redriven`.
+        CorruptLogError: The log is empty, has a gap, does not begin with `accepted`, goes on after
+            its end by anything but `redriven`, or an event lacks what its kind needs.
     """
     state: TaskState | None = None
     for event in events:
-        if state is None:
-            if event.seq != 0 or event.kind is not Kind.ACCEPTED:
-                raise CorruptLogError(f"{event.task_id}: the log begins with {event.kind}/{event.seq}")
-            state = _initial(event)
-            continue
-        if event.seq != state.head_seq + 1:
-            raise CorruptLogError(f"{event.task_id}: event {event.seq} follows event {state.head_seq}")
-        if state.status.terminal and event.kind is not Kind.REDRIVEN:
-            raise CorruptLogError(f"{event.task_id}: {event.kind} after {state.status}")
-        _apply(state, event)
+        try:
+            state = _folded(state, event)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorruptLogError(f"{event.task_id}: event {event.seq} lacks what its kind needs: {error}") from error
     if state is None:
         raise CorruptLogError("the log is empty")
+    return state
+
+
+def _folded(state: TaskState | None, event: Event) -> TaskState:
+    if state is None:
+        if event.seq != 0 or event.kind is not Kind.ACCEPTED:
+            raise CorruptLogError(f"{event.task_id}: the log begins with {event.kind}/{event.seq}")
+        return _initial(event)
+    if event.seq != state.head_seq + 1:
+        raise CorruptLogError(f"{event.task_id}: event {event.seq} follows event {state.head_seq}")
+    if state.status.terminal and event.kind is not Kind.REDRIVEN:
+        raise CorruptLogError(f"{event.task_id}: {event.kind} after {state.status}")
+    _apply(state, event)
     return state

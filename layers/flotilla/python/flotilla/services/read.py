@@ -39,7 +39,7 @@ class ReadService:
         """As `task`, but wait up to `wait_seconds` for the task to end.
 
         Polls, first often and then less: most tasks that a client waits for end within a second,
-        and a read of a short log costs half a read unit.
+        and a read of a short log costs one read unit.
         """
         give_up_ms = self._clock.now_ms() + int(wait_seconds * 1000)
         pause = _FIRST_POLL_SECONDS
