@@ -50,7 +50,7 @@ def deploy(instance: Instance, engine_url: str, assembly: Path, step: Step) -> b
         "--progress", "events", "--ci", "--outputs-file", _outputs_file(instance),
     ]  # fmt: skip
     run_cdk(instance, command, environment=deploy_environment(instance, engine_url), log="deploy", step=step)
-    add_what_the_engine_drops(engine_url, templates)
+    reserve_concurrency(engine_url, templates)
     replace_file(record, json.dumps({"assembly": assembly.name}))
     return True
 
@@ -67,25 +67,17 @@ def outputs(instance: Instance) -> dict[str, str]:
     return {key: str(value) for stack in by_stack.values() for key, value in stack.items()}
 
 
-def add_what_the_engine_drops(engine_url: str, templates: dict[str, dict[str, Any]]) -> None:
-    """Sets through the API what the engine does not take over from a template.
-
-    * Reserved concurrency of a function: the property is ignored.
-    * The mappings are enabled: the engine confuses the states of those that a template creates disabled, and here they
-      are served by the local event sources, for which enabled means what it means on AWS.
-    """
+def reserve_concurrency(engine_url: str, templates: dict[str, dict[str, Any]]) -> None:
+    """Sets functions' reserved concurrency as the templates say: the engine ignores the property in a template."""
     functions = client("lambda", engine_url)
     for stack, template in templates.items():
         physical = _physical_ids(engine_url, stack)
         for logical, resource in template.get("Resources", {}).items():
-            properties = resource.get("Properties", {})
-            reserved = properties.get("ReservedConcurrentExecutions")
+            reserved = resource.get("Properties", {}).get("ReservedConcurrentExecutions")
             if resource["Type"] == "AWS::Lambda::Function" and reserved is not None:
                 functions.put_function_concurrency(
                     FunctionName=physical[logical], ReservedConcurrentExecutions=int(reserved)
                 )
-            elif resource["Type"] == "AWS::Lambda::EventSourceMapping":
-                functions.update_event_source_mapping(UUID=physical[logical], Enabled=True)
 
 
 def _physical_ids(engine_url: str, stack: str) -> dict[str, str]:

@@ -67,7 +67,7 @@ def _install_engine(progress: Progress) -> None:
 
 
 def _install_tools(progress: Progress, pool: ThreadPoolExecutor) -> None:
-    requirements = _with_included(REPOSITORY / "requirements-dev.txt")
+    requirements = requirement_files(REPOSITORY / "requirements-dev.txt")
     stamp = _stamp_of(*requirements)
     current = _is_current(TOOLS_STAMP, stamp, TOOLS_PYTHON)
     if not current:
@@ -104,12 +104,12 @@ def _install_cdk(progress: Progress) -> None:
         stamp_file.write_text(stamp, encoding="ascii")
 
 
-def _with_included(file: Path) -> list[Path]:
+def requirement_files(file: Path) -> list[Path]:
     """A requirements file and all that it includes."""
     files = [file]
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("-r "):
-            files += _with_included(file.parent / line.removeprefix("-r ").strip())
+            files += requirement_files(file.parent / line.removeprefix("-r ").strip())
     return files
 
 

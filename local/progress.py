@@ -112,13 +112,3 @@ class Progress:
         if self._line_shown:
             self._stream.write("\r\x1b[2K")
             self._line_shown = False
-
-
-class Silent(Progress):
-    """Prints nothing; for tests."""
-
-    def say(self, text: str) -> None:
-        """Drops the line."""
-
-    def _tick(self) -> None:
-        """Shows nothing."""

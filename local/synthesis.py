@@ -51,6 +51,10 @@ def synthesize(instance: Instance, step: Step) -> Path:
     try:
         command: list[str | Path] = [CDK_COMMAND, "synth", "--quiet", "-c", "local=true", "--output", scratch]
         run_cdk(instance, command, environment=synth_environment(instance), log="synth", step=step)
+        if source_fingerprint(instance) != fingerprint:
+            # Somebody saved a file meanwhile: what was made may be half of the one and half of the other.
+            step.note("the sources changed; once more")
+            return synthesize(instance, step)
         try:
             scratch.rename(assembly)
         except OSError:

@@ -47,7 +47,9 @@ _ENVIRONMENT = {
     "FLOTILLA_INLINE_PAYLOAD_BYTES": "32768",
     "FLOTILLA_RETENTION_DAYS": "30",
     "FLOTILLA_LANE": "standard",
-    "FLOTILLA_LANES": json.dumps({"standard": {"queue_url": "http://127.0.0.1/lane", "dlq_url": "http://127.0.0.1/dlq"}}),
+    "FLOTILLA_LANES": json.dumps(
+        {"standard": {"queue_url": "http://127.0.0.1/lane", "dlq_url": "http://127.0.0.1/dlq"}}
+    ),
     "POWERTOOLS_SERVICE_NAME": "flotilla",
     "POWERTOOLS_LOG_LEVEL": "INFO",
 }

@@ -209,7 +209,12 @@ class BareFunction:
         task_ids = [uuid.uuid4().hex for _ in range(count)]
         for start in range(0, count, 10):
             entries = [
-                {"Id": task_id, "MessageBody": _body(task_id), "MessageGroupId": task_id, "MessageDeduplicationId": task_id}
+                {
+                    "Id": task_id,
+                    "MessageBody": _body(task_id),
+                    "MessageGroupId": task_id,
+                    "MessageDeduplicationId": task_id,
+                }
                 for task_id in task_ids[start : start + 10]
             ]
             self._sqs.send_message_batch(QueueUrl=self.queue_url, Entries=entries)

@@ -33,8 +33,8 @@ KINDS = (
 DIFFERENT = {
     # deletion protection
     "AWS::DynamoDB::Table": {"DeletionProtectionEnabled"},
-    # [local]: the concurrency of a laptop; and the queues are worked off by our own event sources
-    "AWS::Lambda::EventSourceMapping": {"Enabled", "ScalingConfig"},
+    # [local]: the concurrency of a laptop
+    "AWS::Lambda::EventSourceMapping": {"ScalingConfig"},
     # built for the host; [local]: concurrency, and where the diagnostic agents count
     "AWS::Lambda::Function": {"Architectures", "Code", "Environment", "ReservedConcurrentExecutions", "Runtime"},
     "AWS::Lambda::LayerVersion": {"CompatibleArchitectures", "CompatibleRuntimes", "Content"},
@@ -68,9 +68,8 @@ def test_state_is_forgotten_with_its_stack_on_the_engine(local_templates: Templa
             assert resource.properties.get("DeletionProtectionEnabled", False) is False
 
 
-def test_mappings_are_deployed_disabled_with_a_laptops_concurrency(local_templates: Templates) -> None:
+def test_mappings_have_a_laptops_concurrency(local_templates: Templates) -> None:
     for mapping in local_templates.resources("AWS::Lambda::EventSourceMapping"):
-        assert mapping.properties["Enabled"] is False
         assert 2 <= mapping.properties["ScalingConfig"]["MaximumConcurrency"] <= LOCAL_MAXIMUM_CONCURRENCY
 
 

@@ -72,7 +72,7 @@ def test_a_long_text_is_cut_between_sentences_into_bounded_windows() -> None:
     text = "这是一句话。" * 2000 + "This is a sentence. " * 500 + "x" * 3 * _WINDOW
     pieces = list(_windows(text))
     assert "".join(piece for _, piece in pieces) == text
-    assert max(len(piece) for _, piece in pieces) <= _WINDOW
+    assert max(len(piece) for _, piece in pieces) <= _WINDOW <= 4000  # its time grows with the square
     assert sentences("This is a sentence. " * 500) == ["This is a sentence."] * 500
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,6 +16,8 @@ from flotilla.services.batch import BatchResult, BatchService
 from tests.fakes import MemoryEventLog
 from tests.unit.services import racing_agents
 from tests.unit.services.fleet import FUNCTION_SECONDS, Fleet, run
+
+T = TypeVar("T")
 
 
 class HookedLog(MemoryEventLog):
@@ -253,7 +255,7 @@ def test_a_session_waits_for_a_head_that_another_worker_still_holds(fleet: Hooke
     assert racing_agents.HISTORY == []
 
 
-async def then_let_go(batch: Awaitable[BatchResult]) -> BatchResult:
+async def then_let_go(batch: Awaitable[T]) -> T:
     """Let the threads of overrunning agents end once the batch has."""
     try:
         return await batch
@@ -280,9 +282,12 @@ def test_a_plain_agent_that_overran_is_gone_before_its_next_attempt(fleet: Hooke
 def test_a_step_that_was_left_running_is_gone_before_the_next_attempt(fleet: HookedFleet, how: str) -> None:
     task = submitted(fleet, "race.leaves-a-step", how)
     invocation = fleet.invocation()
-    service = BatchService(fleet.tools)
-    run(then_let_go(service.run([fleet.delivery(task)], invocation)))
-    assert invocation.overruns.count, "the process must not outlive the invocation"
+
+    async def scenario() -> int:
+        await BatchService(fleet.tools).run([fleet.delivery(task)], invocation)
+        return invocation.overruns.count
+
+    assert run(then_let_go(scenario())) == 1, "the process must not outlive the invocation"
     assert run(fleet.state(task)).next_attempt_ms >= invocation.ends_ms
 
 

@@ -25,6 +25,7 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _PROSE_WIDTH = 50
 _FALLBACK_WIDTH = 60
 _NEAR = 4000
+_ONE_LINE = (0,)
 
 
 class Line(NamedTuple):
@@ -60,8 +61,8 @@ class Block:
     """
 
     text: str
-    starts: array[int]
-    originals: array[int]
+    starts: Sequence[int]
+    originals: Sequence[int]
 
     def offset(self, position: int) -> int:
         """Where the character at `position` of the block stands in the submitted text."""
@@ -209,6 +210,9 @@ def _starts_item(previous: Line, line: Line, width: int) -> bool:
 
 def _close(blocks: list[Block], parts: Sequence[Line]) -> None:
     if not parts:
+        return
+    if len(parts) == 1:
+        blocks.append(Block(parts[0].text, _ONE_LINE, (parts[0].start,)))
         return
     lengths = (len(part.text) + 1 for part in parts)
     starts = array("q", accumulate(lengths, initial=0))[:-1]

@@ -7,7 +7,7 @@ does not outlive the invocation (see `Invocation.overrunning`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,16 +30,13 @@ class AgentThreads:
 
     Args:
         run_sync: The threads.
-        overruns: Where calls are counted that outlive their caller.
-
-    Attributes:
-        overran: A call outlived its caller.
+        overruns: Where calls are counted that outlive the attempt.
     """
 
     def __init__(self, run_sync: RunSync, overruns: Overruns) -> None:
         self._run_sync = run_sync
         self._overruns = overruns
-        self.overran = False
+        self._running: set[asyncio.Future[Any]] = set()
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T:
         """Call `function(*args)` on a thread.
@@ -48,27 +45,47 @@ class AgentThreads:
             RetryableError: It raised what is no `Exception`: tried to end the process, say.
             Exception: Whatever else it raises.
         """
+        running = asyncio.ensure_future(self._run_sync(contained, function, *args))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.shield(running)
 
-        def guarded() -> T:
-            try:
-                return function(*args)
-            except Exception:
-                raise
-            except BaseException as error:
-                # In an asyncio task an exit would end the event loop, and with it the whole batch.
-                found = verdict_of(error).error
-                raise RetryableError(found.message, code=found.code) from error
-
-        running = asyncio.ensure_future(self._run_sync(guarded))
-        try:
-            return await asyncio.shield(running)
-        finally:
-            if not running.done():
-                self.overran = True
-                self._overruns.count += 1
-                running.add_done_callback(self._ended)
+    def leave(self) -> bool:
+        """The attempt is over: count what still runs; True if anything does."""
+        for running in self._running:
+            self._overruns.count += 1
+            running.add_done_callback(self._ended)
+        return bool(self._running)
 
     def _ended(self, running: asyncio.Future[Any]) -> None:
         self._overruns.count -= 1
         if not running.cancelled():
             running.exception()  # seen, so that the loop does not report it: its attempt is long recorded
+
+
+def contained(function: Callable[..., T], *args: Any) -> T:
+    """Call `function`; whatever it raises is an `Exception`.
+
+    An exit raised in an asyncio task would end the event loop, and with it the whole batch.
+    """
+    try:
+        return function(*args)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _harmless(error) from error
+
+
+async def contained_async(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    """As `contained`, for a coroutine function; a cancellation passes."""
+    try:
+        return await function(*args)
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:
+        raise _harmless(error) from error
+
+
+def _harmless(error: BaseException) -> RetryableError:
+    found = verdict_of(error).error
+    return RetryableError(found.message, code=found.code)

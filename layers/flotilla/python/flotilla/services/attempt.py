@@ -24,6 +24,7 @@ from flotilla.clock import Clock
 from flotilla.errors import (
     AttemptRevokedError,
     CorruptLogError,
+    ParkedError,
     PermanentError,
     RetryableError,
 )
@@ -33,7 +34,7 @@ from flotilla.ports import EventLog, LaneReceipts, RunSync
 from flotilla.primitives.backoff import full_jitter_seconds
 from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
 from flotilla.primitives.meter import SharedMeter
-from flotilla.services.agent_threads import AgentThreads, Overruns
+from flotilla.services.agent_threads import AgentThreads, Overruns, contained_async
 from flotilla.services.claim import Claimed, Claims, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.steps import RecordedSteps
@@ -194,10 +195,10 @@ class AttemptRunner:
             # The agent has stopped, or what it left on a thread ends with the invocation: nothing of it
             # can outlive the lease. What follows is fenced by its condition, however long it takes.
             self._tools.watchdog.disarm(key)
-        not_before_seconds = self._seconds_left() if threads.overran else 0
+        not_before_seconds = self._seconds_left() if threads.leave() else 0
         try:
             if failure is None:
-                outcome: Outcome = await self._succeed(claimed, output, usage)
+                outcome: Outcome = await self._succeed(claimed, output, usage, not_before_seconds)
             else:
                 outcome = await self._fail(spec, claimed, failure, usage, not_before_seconds)
         except AttemptRevokedError as error:
@@ -219,6 +220,8 @@ class AttemptRunner:
     async def _output(
         self, message: TaskMessage, spec: AgentSpec, claimed: Claimed, threads: AgentThreads
     ) -> dict[str, Any]:
+        if claimed.late(self._clock.now_ms()):
+            raise ParkedError("its start was recorded too late", code="late_start", retry_after_seconds=0)
         definition = self._tools.loader.loaded(spec)
         if definition is None:
             definition = await threads(self._tools.loader.load, spec)
@@ -255,7 +258,9 @@ class AttemptRunner:
         try:
             async with timeout:
                 if definition.is_async:
-                    return await definition.function(task, context)
+                    # In a task of its own, so that cancelling "the current task" is cancelling itself.
+                    work = contained_async(definition.function, task, context)
+                    return await asyncio.ensure_future(work)
                 sync_context = SyncContext(context, asyncio.get_running_loop())
                 return await threads(definition.function, task, sync_context)
         except TimeoutError as error:
@@ -265,9 +270,11 @@ class AttemptRunner:
         finally:
             steps.revoke()
 
-    async def _succeed(self, claimed: Claimed, output: dict[str, Any], usage: dict[str, Any]) -> Outcome:
+    async def _succeed(
+        self, claimed: Claimed, output: dict[str, Any], usage: dict[str, Any], not_before_seconds: int
+    ) -> Outcome:
         await claimed.journal.append(Kind.SUCCEEDED, {"output": output, "usage": usage})
-        return Done()
+        return Done(hold_group_seconds=not_before_seconds)
 
     async def _fail(
         self, spec: AgentSpec, claimed: Claimed, failure: Verdict, usage: dict[str, Any], not_before_seconds: int
@@ -276,7 +283,7 @@ class AttemptRunner:
         if failure.revoked:
             raise AttemptRevokedError("another worker owns this task")
         if failure.parked:
-            after_seconds = math.ceil(failure.at_least_seconds or 0.0)
+            after_seconds = max(math.ceil(failure.at_least_seconds or 0.0), not_before_seconds)
             body: dict[str, Any] = {"reason": failure.error.code, "detail": failure.error.message}
             return await self._come_again(claimed, Kind.PARKED, body, after_seconds)
         charged = claimed.charged + 1

@@ -34,6 +34,7 @@ class Claimed:
     Attributes:
         steps: What earlier attempts recorded.
         charged: Earlier attempts that count against `max_attempts`.
+        started_ms: When the start was dated, before it was written.
         ends_ms: When the agent is stopped.
     """
 
@@ -43,8 +44,13 @@ class Claimed:
     attempt: int
     charged: int
     max_attempts: int
+    started_ms: int
     ends_ms: int
     lease_until_ms: int
+
+    def late(self, now_ms: int) -> bool:
+        """The log took so long over the start that the agent would be stopped for lack of time, not for its own."""
+        return now_ms - self.started_ms > GRACE_SECONDS * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +198,7 @@ class Claims:
             attempt=journal.attempt,
             charged=standing.charged,
             max_attempts=standing.max_attempts,
+            started_ms=now_ms,
             ends_ms=now_ms + int(budget_seconds * 1000),
             lease_until_ms=lease_until,
         )

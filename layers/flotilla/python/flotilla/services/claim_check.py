@@ -37,7 +37,8 @@ class ClaimCheck:
         text = canonical_json(value)
         content = text.encode()
         if len(content) <= self._inline_bytes:
-            return Payload(inline=value)
+            # As it will be read back, so that the first attempt sees what later ones see.
+            return Payload(inline=json.loads(text))
         digest = hashlib.sha256(content).hexdigest()
         key = f"tenants/{tenant}/tasks/{task_id}/{digest}.json"
         await self._store.put(key, content)
