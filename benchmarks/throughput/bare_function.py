@@ -12,7 +12,7 @@ import boto3
 dynamodb = boto3.client("dynamodb")
 
 
-def handler(event, context):  # noqa: ANN001, ANN201, D103 - the bare function is bare
+def handler(event, context):  # noqa: D103 - the bare function is bare
     for record in event["Records"]:
         task = json.loads(record["body"])
         dynamodb.put_item(
@@ -24,5 +24,5 @@ def handler(event, context):  # noqa: ANN001, ANN201, D103 - the bare function i
             },
             ConditionExpression="attribute_not_exists(task_id)",
         )
-    print(json.dumps({"message": "batch done", "records": len(event["Records"])}))  # noqa: T201
+    print(json.dumps({"message": "batch done", "records": len(event["Records"])}))
     return {"batchItemFailures": []}

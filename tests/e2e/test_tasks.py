@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,7 +76,7 @@ def test_a_session_keeps_its_order_across_a_retry(tenant: FleetClient) -> None:
     first = tenant.accepted("diagnostics.flaky", {"fail_attempts": 1}, session=session)
     others = [tenant.accepted("diagnostics.echo", {"value": n}, session=session) for n in range(3)]
     tasks = [tenant.finished(task_id) for task_id in (first, *others)]
-    for earlier, later in zip(tasks, tasks[1:], strict=False):
+    for earlier, later in itertools.pairwise(tasks):
         assert earlier["finished_at"] <= later["started_at"]
 
 
