@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flotilla.dynamo.event_log import DynamoEventLog, from_item, to_item
-from flotilla.errors import RetryableError
+from flotilla.errors import CorruptLogError, RetryableError
 from flotilla.events import Kind, verify_chain
 from tests.contracts.event_log import EventLogContract, appended, read
 from tests.fakes import run_on_thread
@@ -149,6 +149,33 @@ def test_an_event_of_a_kind_that_a_later_version_writes_is_left_to_that_version(
         read(log)
     with pytest.raises(RetryableError):
         appended(log, replace(second, hash="0" * 64))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"body": {"S": "{"}},
+        {"body_z": {"B": b"not compressed"}},
+        {"seq": {"N": "1.5"}},
+        {"hash": {"S": "text"}},
+        {"body": {"S": "[" * 100_000}},
+    ],
+    ids=lambda damage: f"{next(iter(damage))} {next(iter(damage.values()))!s:.20}",
+)
+def test_an_item_that_no_version_can_have_written_is_a_corrupt_log(damage: dict[str, Any]) -> None:
+    """Not a ValueError: what reads logs knows what to do about `CorruptLogError` and about nothing else."""
+    (event,) = log_of()
+    with pytest.raises(CorruptLogError):
+        from_item(to_item(event, 0) | damage)
+
+
+@pytest.mark.parametrize("member", ["kind", "body", "hash", "at_ms"])
+def test_an_item_that_lacks_what_every_event_has_is_a_corrupt_log(member: str) -> None:
+    (event,) = log_of()
+    item = to_item(event, 0)
+    del item[member]
+    with pytest.raises(CorruptLogError):
+        from_item(item)
 
 
 def test_members_that_a_later_version_adds_to_an_item_are_ignored() -> None:

@@ -335,6 +335,20 @@ def test_a_log_that_nobody_understands_harms_no_neighbour(fleet: HookedFleet) ->
     assert racing_agents.HISTORY == ["good"]
 
 
+def test_a_fault_of_our_own_in_one_log_harms_no_neighbour(fleet: HookedFleet) -> None:
+    class FaultyLog(HookedLog):
+        async def read(self, task_id: str) -> list[Event]:
+            if task_id == strange:
+                raise RuntimeError("a fault of our own")
+            return await super().read(task_id)
+
+    strange = submitted(fleet, "race.echo", "strange")
+    good = submitted(fleet, "race.echo", "good")
+    fleet.log.__class__ = FaultyLog
+    result = run(fleet.deliver(fleet.delivery(strange, 2), fleet.delivery(good, 2)))
+    assert (ids(result.done), ids(result.again)) == ([good], [strange])
+
+
 def test_many_workers_at_once_take_over_one_lost_task_once(fleet: HookedFleet) -> None:
     task = submitted(fleet, "race.echo", "won")
     run(another_worker(fleet, task, Kind.STARTED, lease(fleet), 1))

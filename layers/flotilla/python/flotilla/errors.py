@@ -39,6 +39,12 @@ class RetryableError(FlotillaError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class StoreUnavailableError(RetryableError):
+    """One of Flotilla's own stores did not answer. Inside an attempt it is nobody's failure: the work is parked."""
+
+    default_code = "store_unavailable"
+
+
 class PermanentError(FlotillaError):
     """No later attempt can succeed; the task is dead-lettered at once."""
 

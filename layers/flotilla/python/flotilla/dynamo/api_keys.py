@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from flotilla.errors import RetryableError
+from flotilla.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -55,7 +55,7 @@ class DynamoApiKeys:
                 Key={"pk": {"S": partition_key(raw_key)}, "sk": {"S": "KEY"}},
             )
         except (ClientError, BotoCoreError) as error:
-            raise RetryableError("the keys did not answer", code="keys_unavailable") from error
+            raise StoreUnavailableError("the keys did not answer", code="keys_unavailable") from error
         item = answer.get("Item")
         if item is None:
             return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from flotilla.errors import RetryableError
+from flotilla.errors import CorruptLogError, RetryableError, StoreUnavailableError
 from flotilla.events import Event, Kind
 from flotilla.models import canonical_json
 from flotilla.ports import RunSync
@@ -53,21 +53,26 @@ def from_item(item: dict[str, Any]) -> Event:
     Raises:
         RetryableError: A later version wrote it. A deployment reaches functions one at a time; one that
             has it already will know the kind.
+        CorruptLogError: No version can have written it.
     """
-    if item["kind"]["S"] not in _KINDS:
-        raise RetryableError(f"an event of unknown kind {item['kind']['S'][:64]!r}", code="event_of_later_version")
-    text = zlib.decompress(item["body_z"]["B"]).decode() if "body_z" in item else item["body"]["S"]
-    return Event(
-        task_id=item["task_id"]["S"],
-        seq=int(item["seq"]["N"]),
-        kind=Kind(item["kind"]["S"]),
-        at_ms=int(item["at_ms"]["N"]),
-        actor=item["actor"]["S"],
-        attempt=int(item["attempt"]["N"]),
-        body=json.loads(text),
-        prev_hash=bytes(item["prev_hash"]["B"]).hex(),
-        hash=bytes(item["hash"]["B"]).hex(),
-    )
+    try:
+        kind = item["kind"]["S"]
+        if kind not in _KINDS:
+            raise RetryableError(f"an event of unknown kind {kind[:64]!r}", code="event_of_later_version")
+        text = zlib.decompress(item["body_z"]["B"]).decode() if "body_z" in item else item["body"]["S"]
+        return Event(
+            task_id=item["task_id"]["S"],
+            seq=int(item["seq"]["N"]),
+            kind=Kind(kind),
+            at_ms=int(item["at_ms"]["N"]),
+            actor=item["actor"]["S"],
+            attempt=int(item["attempt"]["N"]),
+            body=json.loads(text),
+            prev_hash=bytes(item["prev_hash"]["B"]).hex(),
+            hash=bytes(item["hash"]["B"]).hex(),
+        )
+    except (KeyError, ValueError, TypeError, RecursionError, zlib.error) as error:
+        raise CorruptLogError(f"an item that is no event: {type(error).__name__}") from error
 
 
 class DynamoEventLog:
@@ -110,7 +115,7 @@ class DynamoEventLog:
             # The client may have sent this event before and lost the answer: then it is in the log.
             return None if existing.hash == event.hash else existing
         except (ClientError, BotoCoreError) as error:
-            raise RetryableError(f"the event log did not answer: {error}", code="event_log_unavailable") from error
+            raise StoreUnavailableError("the event log did not answer", code="event_log_unavailable") from error
         return None
 
     def _read(self, task_id: str) -> list[Event]:
@@ -129,4 +134,4 @@ class DynamoEventLog:
                     return events
                 request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         except (ClientError, BotoCoreError) as error:
-            raise RetryableError(f"the event log did not answer: {error}", code="event_log_unavailable") from error
+            raise StoreUnavailableError("the event log did not answer", code="event_log_unavailable") from error

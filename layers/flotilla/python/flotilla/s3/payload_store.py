@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from flotilla.errors import RetryableError
+from flotilla.errors import StoreUnavailableError
 from flotilla.ports import RunSync
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ class S3PayloadStore:
                 Bucket=self._bucket, Key=key, Body=content, ContentType="application/json"
             )
         except (ClientError, BotoCoreError) as error:
-            raise RetryableError(f"the payload store did not answer: {error}", code="payloads_unavailable") from error
+            raise StoreUnavailableError("the payload store did not answer", code="payloads_unavailable") from error
 
     def _get(self, key: str) -> bytes:
         try:
             return self._client_factory().get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except (ClientError, BotoCoreError) as error:
-            raise RetryableError(f"the payload store did not answer: {error}", code="payloads_unavailable") from error
+            raise StoreUnavailableError("the payload store did not answer", code="payloads_unavailable") from error

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flotilla.errors import RetryableError
+from flotilla.errors import AttemptRevokedError, RetryableError
 from flotilla.ports import RunSync
 from flotilla.services.verdict import verdict_of
 
@@ -37,6 +37,7 @@ class AgentThreads:
         self._run_sync = run_sync
         self._overruns = overruns
         self._running: set[asyncio.Future[Any]] = set()
+        self._left = False
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T:
         """Call `function(*args)` on a thread.
@@ -45,17 +46,23 @@ class AgentThreads:
             RetryableError: It raised what is no `Exception`: tried to end the process, say.
             Exception: Whatever else it raises.
         """
-        running = asyncio.ensure_future(self._run_sync(contained, function, *args))
+        running = asyncio.ensure_future(self._run_sync(contained, self._unless_left, function, *args))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         return await asyncio.shield(running)
 
     def leave(self) -> bool:
         """The attempt is over: count what still runs; True if anything does."""
+        self._left = True
         for running in self._running:
             self._overruns.count += 1
             running.add_done_callback(self._ended)
         return bool(self._running)
+
+    def _unless_left(self, function: Callable[..., T], *args: Any) -> T:
+        if self._left:
+            raise AttemptRevokedError("this attempt is over")  # it waited for a thread until too late
+        return function(*args)
 
     def _ended(self, running: asyncio.Future[Any]) -> None:
         self._overruns.count -= 1

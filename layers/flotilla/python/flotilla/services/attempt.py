@@ -29,7 +29,7 @@ from flotilla.errors import (
     RetryableError,
 )
 from flotilla.events import Kind
-from flotilla.models import Delivery, TaskMessage
+from flotilla.models import Delivery, TaskMessage, canonical_json
 from flotilla.ports import EventLog, LaneReceipts, RunSync
 from flotilla.primitives.backoff import full_jitter_seconds
 from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
@@ -38,12 +38,9 @@ from flotilla.services.agent_threads import AgentThreads, Overruns, contained_as
 from flotilla.services.claim import Claimed, Claims, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.steps import RecordedSteps
-from flotilla.services.verdict import LONGEST_WAIT_SECONDS, Verdict, summary_of, verdict_of
+from flotilla.services.verdict import LONGEST_WAIT_SECONDS, UNAVAILABLE_RETRY_SECONDS, Verdict, summary_of, verdict_of
 
 logger = logging.getLogger("flotilla.worker")
-
-UNAVAILABLE_RETRY_SECONDS = 5
-"""Wait after a store did not answer."""
 
 _FRESH_MS = 1000
 
@@ -167,7 +164,8 @@ class AttemptRunner:
         except CorruptLogError as error:
             return f"corrupt log: {error.message}"
         except RetryableError as error:
-            logger.warning("store unavailable", extra={**log_keys(message, message.attempt), "error": error.message})
+            extra = {**log_keys(message, message.attempt), "error": error.message, "cause": str(error.__cause__)}
+            logger.warning("store unavailable", extra=extra)
             return Again(UNAVAILABLE_RETRY_SECONDS)
 
     async def is_suspect(self, message: TaskMessage) -> bool:
@@ -227,13 +225,14 @@ class AttemptRunner:
             definition = await threads(self._tools.loader.load, spec)
         value = await self._tools.claim_check.check_out(claimed.input)
         try:
-            task = definition.input_adapter.validate_python(value)
+            # As JSON, which is what the schema that clients see speaks of: strict models take its dates too.
+            task = definition.input_adapter.validate_json(canonical_json(value))
         except ValidationError as error:
             raise PermanentError(summary_of(error), code="invalid_input") from error
         result = await self._call(definition, task, message, claimed, threads)
         try:
             checked = definition.output_adapter.validate_python(result)
-            plain = definition.output_adapter.dump_python(checked, mode="json")
+            plain = definition.output_adapter.dump_python(checked, mode="json", by_alias=True)
             payload = await self._tools.claim_check.check_in(message.tenant, message.task_id, plain)
         except (ValidationError, PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             why = summary_of(error) if isinstance(error, ValidationError) else "it is not JSON"

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flotilla.agents.catalog import AgentSpec, Catalog
-from flotilla.errors import CorruptLogError, RetryableError, UnknownAgentError, UnreadableMessageError
+from flotilla.errors import RetryableError, UnknownAgentError, UnreadableMessageError
 from flotilla.models import Delivery, TaskMessage
 from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
 from flotilla.services.attempt import (
-    UNAVAILABLE_RETRY_SECONDS,
     Again,
     AttemptRunner,
     AttemptTools,
@@ -26,6 +25,7 @@ from flotilla.services.attempt import (
     Outcome,
     RunAlone,
 )
+from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS
 
 logger = logging.getLogger("flotilla.worker")
 
@@ -122,8 +122,8 @@ class _Batch:
     async def _is_suspect(self, item: _Item) -> bool:
         try:
             return isinstance(item, _Readable) and await self._runner.is_suspect(item.message)
-        except (RetryableError, CorruptLogError):
-            return False  # its turn will tell
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, its turn will tell
+            return False
 
     def _time_for_both(self, others: Sequence[Sequence[_Item]], suspect: Sequence[_Item]) -> bool:
         left = (self._invocation.ends_ms - self._tools.clock.now_ms()) / 1000

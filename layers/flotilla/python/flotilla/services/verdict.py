@@ -12,11 +12,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flotilla.errors import AttemptRevokedError, FlotillaError, ParkedError, PermanentError
+from flotilla.errors import AttemptRevokedError, FlotillaError, ParkedError, PermanentError, StoreUnavailableError
 from flotilla.models import ErrorInfo
 
 LONGEST_WAIT_SECONDS = 43_200
 """What SQS can hide a message for: 12 hours."""
+
+UNAVAILABLE_RETRY_SECONDS = 5
+"""Wait after a store did not answer."""
 
 _MESSAGE_CHARACTERS = 1000
 _CODE_CHARACTERS = 64
@@ -50,9 +53,9 @@ def verdict_of(failure: BaseException) -> Verdict:
         )
         return Verdict(
             error,
-            parked=isinstance(failure, ParkedError),
+            parked=isinstance(failure, ParkedError | StoreUnavailableError),
             revoked=isinstance(failure, AttemptRevokedError),
-            at_least_seconds=_seconds(getattr(failure, "retry_after_seconds", None)),
+            at_least_seconds=_wait(failure),
         )
     if _is_exit(failure):
         return Verdict(ErrorInfo("agent_exit", "the agent tried to end its process", retryable=True))
@@ -81,6 +84,12 @@ def _text(value: Any, characters: int) -> str:
     except Exception:  # noqa: BLE001 - __str__ is the author's code too
         return "(it cannot say)"
     return text[:characters].encode(errors="replace").decode()
+
+
+def _wait(failure: FlotillaError) -> float | None:
+    if isinstance(failure, StoreUnavailableError):
+        return UNAVAILABLE_RETRY_SECONDS
+    return _seconds(getattr(failure, "retry_after_seconds", None))
 
 
 def _seconds(value: Any) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from flotilla.errors import RetryableError
+from flotilla.errors import StoreUnavailableError
 from flotilla.models import Delivery, TaskMessage
 from flotilla.ports import RunSync
 
@@ -49,7 +49,7 @@ class SqsLanes:
                 MessageDeduplicationId=message.deduplication_id,
             )
         except (ClientError, BotoCoreError) as error:
-            raise RetryableError(f"the lane did not answer: {error}", code="lane_unavailable") from error
+            raise StoreUnavailableError("the lane did not answer", code="lane_unavailable") from error
 
 
 class SqsLaneReceipts:
@@ -113,4 +113,4 @@ class SqsLaneReceipts:
                 },
             )
         except (ClientError, BotoCoreError) as error:
-            raise RetryableError(f"the dead letter queue did not answer: {error}", code="lane_unavailable") from error
+            raise StoreUnavailableError("the dead letter queue did not answer", code="lane_unavailable") from error

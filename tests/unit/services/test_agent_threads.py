@@ -1,0 +1,72 @@
+"""The threads of one attempt: what still runs when it is over is known, and nothing begins any more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from flotilla.errors import RetryableError
+from flotilla.runtime.threads import ThreadRunner
+from flotilla.services.agent_threads import AgentThreads, Overruns
+from tests.unit.services.fleet import run
+
+
+def test_nothing_is_left_of_calls_that_have_ended() -> None:
+    async def scenario() -> tuple[bool, int]:
+        overruns = Overruns()
+        threads = AgentThreads(ThreadRunner("test", 2), overruns)
+        assert await asyncio.gather(threads(str, 1), threads(str, 2)) == ["1", "2"]
+        return threads.leave(), overruns.count
+
+    assert run(scenario()) == (False, 0)
+
+
+def test_a_call_that_still_runs_is_counted_until_it_ends() -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        gate.wait(10)
+
+    async def scenario() -> tuple[bool, int, int]:
+        overruns = Overruns()
+        threads = AgentThreads(ThreadRunner("test", 2), overruns)
+        call = asyncio.ensure_future(threads(wait))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        left, while_running = threads.leave(), overruns.count
+        gate.set()
+        await call
+        await asyncio.sleep(0)
+        return left, while_running, overruns.count
+
+    assert run(scenario()) == (True, 1, 0)
+
+
+def test_a_call_that_waited_for_a_thread_does_not_begin_after_the_attempt() -> None:
+    """It would act for a task that somebody else runs by then."""
+    gate = threading.Event()
+    begun: list[str] = []
+
+    async def scenario() -> None:
+        threads = AgentThreads(ThreadRunner("test", 1), Overruns())
+        running = asyncio.ensure_future(threads(gate.wait, 10))
+        waiting = asyncio.ensure_future(threads(begun.append, "too late"))
+        await asyncio.sleep(0)
+        threads.leave()
+        gate.set()
+        await asyncio.gather(running, waiting, return_exceptions=True)
+
+    run(scenario())
+    assert begun == []
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), BaseException("odd")])
+def test_what_would_end_the_loop_is_a_failure_like_any_other(error: BaseException) -> None:
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(RetryableError):
+        run(AgentThreads(ThreadRunner("test", 1), Overruns())(fails))
