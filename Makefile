@@ -59,5 +59,5 @@ deploy: ## deploy to the AWS account that the environment names
 	$(LOCAL) cdk deploy --all
 
 bench: up ## measure beside a bare function and bare clients, and write the results down
-	@$(VENV)/python -m benchmarks.throughput
+	@PYTHONPATH=layers/flotilla/python $(VENV)/python -m benchmarks.throughput
 	@$(VENV)/python -m benchmarks.init_time

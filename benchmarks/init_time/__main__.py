@@ -1,4 +1,4 @@
-"""How long a cold worker takes before its first task, beside its two AWS clients alone.
+"""How long cold functions take before their first event, the worker above all, beside two AWS clients alone.
 
 Each sample is a fresh interpreter on the very layers and the function package that the embedded engine is given,
 compiled files included; the two kinds of sample alternate, so that whatever else the machine does hits both alike.
@@ -31,9 +31,21 @@ boto3.client("dynamodb")
 boto3.client("sqs")
 """
 
+_EVENT_HANDLER = "from aws_lambda_powertools.event_handler import APIGatewayHttpResolver"
+
 _WORKER = """
 from functions.worker import handler
 handler.prepare()
+"""
+
+_API = """
+from functions.api import handler
+handler._deployed_routes()
+"""
+
+_AUTHORIZER = """
+from functions.authorizer import handler
+handler._deployed_identifier()
 """
 
 _ENVIRONMENT = {
@@ -46,6 +58,7 @@ _ENVIRONMENT = {
     "FLOTILLA_PAYLOADS_BUCKET": "payloads",
     "FLOTILLA_INLINE_PAYLOAD_BYTES": "32768",
     "FLOTILLA_RETENTION_DAYS": "30",
+    "FLOTILLA_DEFAULT_LANE": "standard",
     "FLOTILLA_LANE": "standard",
     "FLOTILLA_LANES": json.dumps(
         {"standard": {"queue_url": "http://127.0.0.1/lane", "dlq_url": "http://127.0.0.1/dlq"}}
@@ -55,9 +68,9 @@ _ENVIRONMENT = {
 }
 
 
-def _sample(code: str, bundles: Bundles) -> float:
-    """Milliseconds one fresh interpreter takes for `code`."""
-    layers = [bundles.functions["worker"], bundles.library / "python", bundles.dependencies / "python"]
+def _sample(function: str, code: str, bundles: Bundles) -> float:
+    """Milliseconds one fresh interpreter takes for `code` on what `function` is deployed with."""
+    layers = [bundles.functions[function], bundles.library / "python", bundles.dependencies / "python"]
     environment = _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(map(str, layers)), "PATH": os.environ["PATH"]}
     answer = subprocess.run(
         [sys.executable, "-c", _TIMED.format(code)], env=environment, capture_output=True, text=True, check=True
@@ -68,18 +81,28 @@ def _sample(code: str, bundles: Bundles) -> float:
 def main() -> None:
     """Measure, print and keep the result."""
     bundles = make_bundles(load(_REPOSITORY / "fleet.toml", local=True), EMBEDDED_ENGINE, _REPOSITORY)
-    kinds = {"two boto3 clients alone": _CLIENTS, "worker: imports, settings, clients, tools": _WORKER}
+    kinds = {
+        "two boto3 clients alone": ("worker", _CLIENTS),
+        "worker: imports, settings, clients, agents' manifest": ("worker", _WORKER),
+        "api: the same, and its routes": ("api", _API),
+        "authorizer: imports, settings, one client": ("authorizer", _AUTHORIZER),
+        "Powertools' event handler alone, imported": ("api", _EVENT_HANDLER),
+    }
     samples: dict[str, list[float]] = {kind: [] for kind in kinds}
     for _ in range(_SAMPLES):
-        for kind, code in kinds.items():
-            samples[kind].append(_sample(code, bundles))
+        for kind, (function, code) in kinds.items():
+            samples[kind].append(_sample(function, code, bundles))
     medians = {kind: statistics.median(found) for kind, found in samples.items()}
     base = next(iter(medians.values()))
     rows = [
         [kind, f"{median:.0f}", f"{min(samples[kind]):.0f}", f"{median / base:.2f}"] for kind, median in medians.items()
     ]
     body = table(["what", "median ms", "best ms", "ratio"], rows)
-    publish(__file__, "Import and init time of a cold worker", f"{body}\n\n{_SAMPLES} samples each. Aim: ≤ {_AIM}.")
+    publish(
+        __file__,
+        "Import and init time of cold functions",
+        f"{body}\n\n{_SAMPLES} samples each. Aim for the worker: ≤ {_AIM}.",
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from flotilla.errors import RetryableError
+from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.ports import PayloadStore
 
 KEY = "tenants/acme/tasks/tsk_1/" + "ab" * 32 + ".json"
@@ -28,9 +28,11 @@ class PayloadStoreContract:
         put(store, KEY, content)
         assert get(store, KEY) == content
 
-    def test_what_is_not_there_may_come_yet(self, store: PayloadStore) -> None:
-        with pytest.raises(RetryableError):
+    def test_what_is_not_there_may_come_yet_but_is_not_waited_for_for_ever(self, store: PayloadStore) -> None:
+        """An outage parks the work and charges nothing; what is gone for good must use up its attempts."""
+        with pytest.raises(RetryableError) as raised:
             get(store, KEY)
+        assert not isinstance(raised.value, StoreUnavailableError)
 
     def test_putting_it_twice_leaves_one(self, store: PayloadStore) -> None:
         put(store, KEY, b"1")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flotilla.agents.catalog import AgentSpec, Catalog
 from flotilla.agents.decorator import definition_of
 from flotilla.agents.loader import AgentLoader
-from flotilla.errors import RetryableError, UnknownAgentError
+from flotilla.errors import ParkedError, UnknownAgentError
 from tests.unit.services import sample_agents
 
 NAMES = st.text(string.ascii_lowercase + ".", min_size=1, max_size=12)
@@ -101,7 +101,7 @@ def test_code_that_cannot_be_loaded_is_for_a_later_release_to_mend(
         (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     spec = spec_of(name, "run")
-    with pytest.raises(RetryableError) as raised:
+    with pytest.raises(ParkedError) as raised:
         AgentLoader().load(spec)
     assert raised.value.code == "agent_not_loadable"
     assert "secret-word" not in raised.value.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Coroutine
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from flotilla.errors import FlotillaError, ParkedError, RetryableError
 from tests.fakes import ManualClock
 
 HISTORY: list[Any] = []
+AT_GATE = threading.Event()
 GATE = threading.Event()
 CLOCKS: list[ManualClock] = []
 
@@ -95,13 +97,24 @@ async def keys(task: Value, ctx: Context) -> Value:
 
 
 def wait_at_the_gate() -> str:
+    AT_GATE.set()
     GATE.wait(10)
     return "late"
 
 
 async def fail_soon() -> str:
-    await asyncio.sleep(0)
+    while not AT_GATE.is_set():
+        await asyncio.sleep(0)
     raise RetryableError("failed", retry_after_seconds=1)
+
+
+async def begun_and_given_up(step: Coroutine[Any, Any, Any]) -> None:
+    running = asyncio.ensure_future(step)
+    while not AT_GATE.is_set():
+        await asyncio.sleep(0)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 @agent("race.leaves-a-step", timeout_seconds=10, max_attempts=2)
@@ -112,11 +125,9 @@ async def leaves_a_step(task: Value, ctx: Context) -> Value:
         case "fails beside it":
             await asyncio.gather(waiting, ctx.step("fail", fail_soon))
         case "gives it up":
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(waiting, 0.01)
+            await begun_and_given_up(waiting)
         case "parks":
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(waiting, 0.01)
+            await begun_and_given_up(waiting)
             raise ParkedError("later", retry_after_seconds=1)
     return Value(value="ended")
 

@@ -13,6 +13,25 @@ from flotilla.services.agent_threads import AgentThreads, Overruns
 from tests.unit.services.fleet import run
 
 
+class Gate:
+    """A call that is seen to begin and ends when it is let go."""
+
+    def __init__(self) -> None:
+        self._begun = threading.Event()
+        self._open = threading.Event()
+
+    def wait(self) -> None:
+        self._begun.set()
+        self._open.wait(10)
+
+    async def begun(self) -> None:
+        while not self._begun.is_set():
+            await asyncio.sleep(0)
+
+    def let_go(self) -> None:
+        self._open.set()
+
+
 def test_nothing_is_left_of_calls_that_have_ended() -> None:
     async def scenario() -> tuple[bool, int]:
         overruns = Overruns()
@@ -24,20 +43,15 @@ def test_nothing_is_left_of_calls_that_have_ended() -> None:
 
 
 def test_a_call_that_still_runs_is_counted_until_it_ends() -> None:
-    begun, gate = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        begun.set()
-        gate.wait(10)
+    gate = Gate()
 
     async def scenario() -> tuple[bool, int, int]:
         overruns = Overruns()
         threads = AgentThreads(ThreadRunner("test", 2), overruns)
-        call = asyncio.ensure_future(threads(wait))
-        while not begun.is_set():
-            await asyncio.sleep(0)
+        call = asyncio.ensure_future(threads(gate.wait))
+        await gate.begun()
         left, while_running = threads.leave(), overruns.count
-        gate.set()
+        gate.let_go()
         await call
         await asyncio.sleep(0)
         return left, while_running, overruns.count
@@ -47,16 +61,16 @@ def test_a_call_that_still_runs_is_counted_until_it_ends() -> None:
 
 def test_a_call_that_waited_for_a_thread_does_not_begin_after_the_attempt() -> None:
     """It would act for a task that somebody else runs by then."""
-    gate = threading.Event()
+    gate = Gate()
     begun: list[str] = []
 
     async def scenario() -> None:
         threads = AgentThreads(ThreadRunner("test", 1), Overruns())
-        running = asyncio.ensure_future(threads(gate.wait, 10))
+        running = asyncio.ensure_future(threads(gate.wait))
         waiting = asyncio.ensure_future(threads(begun.append, "too late"))
-        await asyncio.sleep(0)
+        await gate.begun()
         threads.leave()
-        gate.set()
+        gate.let_go()
         await asyncio.gather(running, waiting, return_exceptions=True)
 
     run(scenario())

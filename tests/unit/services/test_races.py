@@ -52,6 +52,7 @@ class HookedFleet(Fleet):
 def fleet() -> HookedFleet:
     racing_agents.HISTORY.clear()
     racing_agents.GATE.clear()
+    racing_agents.AT_GATE.clear()
     return HookedFleet(racing_agents.ALL)
 
 

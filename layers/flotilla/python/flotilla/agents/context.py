@@ -26,6 +26,8 @@ from flotilla.ports import RunSync
 
 T = TypeVar("T")
 
+_NAME_CHARACTERS = 256
+
 
 class StepJournal(Protocol):
     """Where an attempt's steps are recorded and found again."""
@@ -56,7 +58,13 @@ class StepTaker:
         self._taken: dict[str, set[int]] = {}
 
     async def find(self, name: str, function: Callable[..., Any]) -> tuple[Step, Any]:
-        """The next step of that name, and its recorded result where `step.found`."""
+        """The next step of that name, and its recorded result where `step.found`.
+
+        Raises:
+            PermanentError: The name is too long to be recorded.
+        """
+        if len(name) > _NAME_CHARACTERS:
+            raise PermanentError(f"a step's name has at most {_NAME_CHARACTERS} characters", code="invalid_step_name")
         taken = self._taken.setdefault(name, set())
         occurrence = next(number for number in itertools.count(1) if number not in taken)
         taken.add(occurrence)
@@ -64,25 +72,25 @@ class StepTaker:
         plain = name.replace("#", "##")
         key = plain if occurrence == 1 else f"{plain}#{occurrence}"
         recorded = await self._journal.recorded(key)
-        step = Step(name, occurrence, key, found=recorded is not None, began_ms=self._clock.now_ms())
+        step = Step(name, occurrence, key, recorded is not None, self._clock.now_ms(), _declared(function))
         if recorded is None:
             return step, None
-        return step, _revived(function, canonical_json(await self._journal.value_of(recorded)))
+        return step, step.revived(canonical_json(await self._journal.value_of(recorded)))
 
     def give_back(self, step: Step) -> None:
         """The step failed: if the agent tries it again, that is the same step."""
         self._taken[step.name].discard(step.occurrence)
 
-    async def record(self, step: Step, function: Callable[..., Any], result: Any) -> Any:
-        """Record what `function` returned; returns it as a replay would.
+    async def record(self, step: Step, result: Any) -> Any:
+        """Record what the step's function returned; returns it as a replay would.
 
         Raises:
-            PermanentError: It is not JSON, or not what `function` declares. The step's effect has
+            PermanentError: It is not JSON, or not what the function declares. The step's effect has
                 happened, and every further attempt would make it happen again.
         """
         try:
-            text = _as_json(function, result)
-            answer = _revived(function, text)
+            text = step.as_json(result)
+            answer = step.revived(text)
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             why = f"the result of step {step.key!r} is not JSON, or not what its function declares"
             raise PermanentError(why, code="invalid_step_result") from error
@@ -92,13 +100,47 @@ class StepTaker:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of an attempt: its key in the log, and whether an earlier attempt recorded it."""
+    """One step of an attempt.
+
+    Attributes:
+        name: As the agent calls it.
+        occurrence: How many steps of that name the attempt has taken, this one included.
+        key: Its name in the log.
+        found: An earlier attempt recorded it.
+        began_ms: When it was asked for.
+        declared: What its function says it returns; None where it says nothing that can be checked.
+    """
 
     name: str
     occurrence: int
     key: str
     found: bool
     began_ms: int
+    declared: TypeAdapter[Any] | None
+
+    def as_json(self, result: Any) -> str:
+        """The canonical JSON of what the function returned.
+
+        Raises:
+            PydanticSerializationError, ValueError, TypeError, RecursionError: It has none.
+        """
+        if self.declared is None:
+            value = to_jsonable_python(result)
+        else:
+            value = self.declared.dump_python(result, mode="json", by_alias=False, round_trip=True, warnings=False)
+        text = canonical_json(value)
+        text.encode()  # half a surrogate pair is text to Python and nothing to the rest of the world
+        return text
+
+    def revived(self, text: str) -> Any:
+        """What a recorded result is to the agent.
+
+        Raises:
+            ValueError: It is not what the function declares.
+        """
+        if self.declared is None:
+            return json.loads(text)
+        return self.declared.validate_json(text, by_alias=False, by_name=True)
 
 
 class TaskLogger(logging.LoggerAdapter[logging.Logger]):
@@ -192,7 +234,7 @@ class Context:
         except BaseException:
             self.steps.give_back(step)
             raise
-        return await self.steps.record(step, function, result)
+        return await self.steps.record(step, result)
 
 
 class SyncContext:
@@ -230,7 +272,7 @@ class SyncContext:
         except BaseException:
             steps.give_back(step)
             raise
-        return self._call(steps.record(step, function, result))
+        return self._call(steps.record(step, result))
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -241,28 +283,11 @@ async def _awaited(result: Awaitable[T]) -> T:
 
 
 def _declared(function: Callable[..., Any]) -> TypeAdapter[Any] | None:
-    """What `function` says it returns; None where it says nothing that can be checked."""
     try:
         annotation = inspect.signature(function, eval_str=True).return_annotation
-    except (TypeError, ValueError, NameError):  # builtins, and names only a type checker sees
+    except Exception:  # noqa: BLE001 - builtins have no signature, and an annotation may be any expression
         return None
     return None if annotation in (inspect.Signature.empty, None, Any) else TypeAdapter(annotation)
-
-
-def _as_json(function: Callable[..., Any], result: Any) -> str:
-    adapter = _declared(function)
-    if adapter is None:
-        value = to_jsonable_python(result)
-    else:
-        value = adapter.dump_python(result, mode="json", by_alias=False, round_trip=True, warnings=False)
-    text = canonical_json(value)
-    text.encode()  # half a surrogate pair is text to Python and nothing to the rest of the world
-    return text
-
-
-def _revived(function: Callable[..., Any], text: str) -> Any:
-    adapter = _declared(function)
-    return json.loads(text) if adapter is None else adapter.validate_json(text, by_alias=False, by_name=True)
 
 
 def log_keys(message: TaskMessage, attempt: int) -> dict[str, Any]:

@@ -171,6 +171,8 @@ def _folded(state: TaskState | None, event: Event) -> TaskState:
         return _initial(event)
     if event.seq != state.head_seq + 1:
         raise CorruptLogError(f"{event.task_id}: event {event.seq} follows event {state.head_seq}")
+    if event.prev_hash != state.head_hash:
+        raise CorruptLogError(f"{event.task_id}: event {event.seq} belongs to another log")
     if state.status.terminal and event.kind is not Kind.REDRIVEN:
         raise CorruptLogError(f"{event.task_id}: {event.kind} after {state.status}")
     _apply(state, event)

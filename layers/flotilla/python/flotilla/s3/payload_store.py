@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from flotilla.errors import StoreUnavailableError
+from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.ports import RunSync
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ class S3PayloadStore:
             raise StoreUnavailableError("the payload store did not answer", code="payloads_unavailable") from error
 
     def _get(self, key: str) -> bytes:
+        client = self._client_factory()
         try:
-            return self._client_factory().get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            return client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except client.exceptions.NoSuchKey as error:
+            raise RetryableError("a stored payload is not there", code="payload_missing") from error
         except (ClientError, BotoCoreError) as error:
             raise StoreUnavailableError("the payload store did not answer", code="payloads_unavailable") from error

@@ -1,7 +1,7 @@
 """Runs an agent's blocking code on threads, and knows which of it is still running.
 
 A thread cannot be stopped. What goes on after its attempt is over is counted, so that the process
-does not outlive the invocation (see `Invocation.overrunning`).
+does not outlive the invocation (see `Invocation.overruns`).
 """
 
 from __future__ import annotations

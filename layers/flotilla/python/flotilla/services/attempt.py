@@ -43,6 +43,7 @@ from flotilla.services.verdict import LONGEST_WAIT_SECONDS, UNAVAILABLE_RETRY_SE
 logger = logging.getLogger("flotilla.worker")
 
 _FRESH_MS = 1000
+_SHORTEST_PARKING_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +283,9 @@ class AttemptRunner:
         if failure.revoked:
             raise AttemptRevokedError("another worker owns this task")
         if failure.parked:
-            after_seconds = max(math.ceil(failure.at_least_seconds or 0.0), not_before_seconds)
+            after_seconds = max(
+                math.ceil(failure.at_least_seconds or 0.0), not_before_seconds, _SHORTEST_PARKING_SECONDS
+            )
             body: dict[str, Any] = {"reason": failure.error.code, "detail": failure.error.message}
             return await self._come_again(claimed, Kind.PARKED, body, after_seconds)
         charged = claimed.charged + 1
