@@ -116,7 +116,7 @@ def _write_info(instance: Instance, url: str) -> LocalInfo:
         )
     ]
     info = LocalInfo(
-        api_url=f"{url}/_aws/execute-api/{deployed['ApiId']}/$default",
+        api_url=url,  # see `local.front_door`
         operator_key=keys[0],
         tenant_key=keys[1],
         engine_url=url,

@@ -74,7 +74,10 @@ def start_engine(instance: Instance, step: Step) -> Process:
     log = instance.logs / "engine.log"
     log.unlink(missing_ok=True)
     with listener:
-        command: list[str | Path] = [ENGINE_PYTHON, "-m", "local.serve", "--descriptor", str(listener.fileno())]
+        command: list[str | Path] = [
+            ENGINE_PYTHON, "-m", "local.serve",
+            "--descriptor", str(listener.fileno()), "--info-file", instance.info_file,
+        ]  # fmt: skip
         if instance.owner_pid is not None:
             command += ["--owner-pid", str(instance.owner_pid)]
         pid = spawn(
@@ -178,4 +181,13 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-_ENGINE_SOURCES = ("serve", "guard", "admission", "engine_patches", "environment", "processes")
+_ENGINE_SOURCES = (
+    "serve",
+    "front_door",
+    "guard",
+    "instance",
+    "admission",
+    "engine_patches",
+    "environment",
+    "processes",
+)

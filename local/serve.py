@@ -13,10 +13,12 @@ import json
 import logging
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 from local import engine_patches
 from local.admission import Window
+from local.front_door import FrontDoor
 from local.guard import App, Guard, Message, Receive, Scope, Send
 from local.processes import start_of
 
@@ -83,6 +85,7 @@ def main() -> None:
     """Serves until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m local.serve")
     parser.add_argument("--descriptor", type=int, required=True, help="a bound socket, handed over by the parent")
+    parser.add_argument("--info-file", type=Path, required=True, help="where the deployed API is written down")
     parser.add_argument("--owner-pid", type=int, default=0, help="end when this process is gone")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -103,7 +106,8 @@ def main() -> None:
     config.accesslog = None
     controlled = control(ministack, token=os.environ.pop("FLOTILLA_ENGINE_TOKEN"))
     cores = os.cpu_count() or 1
-    app = Guard(controlled, Window(first=max(2, cores), most=max(8, 4 * cores)))
+    guarded = Guard(controlled, Window(first=max(2, cores), most=max(8, 4 * cores)))
+    app = FrontDoor(guarded, arguments.info_file)
     try:
         asyncio.run(serve(app, config, shutdown_trigger=lambda: _stop_signal(arguments.owner_pid)))
     finally:
