@@ -154,9 +154,9 @@ def _echo_agent(info: LocalInfo) -> Any:
 class BareFunction:
     """The bare function on a queue like the lane's, with the lane's concurrency, memory and layer."""
 
-    name = "bare function"
-
-    def __init__(self, info: LocalInfo) -> None:
+    def __init__(self, info: LocalInfo, *, writes: int) -> None:
+        self.name = "bare function" if writes == 1 else f"bare function, {writes} writes a task"
+        self._writes = writes
         self._sqs = client(info, "sqs")
         self._dynamodb = client(info, "dynamodb")
         self._table = f"bare-{uuid.uuid4().hex[:8]}"
@@ -165,8 +165,14 @@ class BareFunction:
     def _deploy(self, info: LocalInfo) -> None:
         self._dynamodb.create_table(
             TableName=self._table,
-            KeySchema=[{"AttributeName": "task_id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "task_id", "AttributeType": "S"}],
+            KeySchema=[
+                {"AttributeName": "task_id", "KeyType": "HASH"},
+                {"AttributeName": "seq", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "task_id", "AttributeType": "S"},
+                {"AttributeName": "seq", "AttributeType": "N"},
+            ],
             BillingMode="PAY_PER_REQUEST",
         )
         attributes = {
@@ -192,7 +198,7 @@ class BareFunction:
             Timeout=60,
             MemorySize=model["MemorySize"],
             Layers=[layer["Arn"] for layer in model["Layers"]],
-            Environment={"Variables": {"TABLE": self._table}},
+            Environment={"Variables": {"TABLE": self._table, "WRITES": str(self._writes)}},
         )
         reserved = functions.get_function_concurrency(FunctionName=worker)["ReservedConcurrentExecutions"]
         functions.put_function_concurrency(FunctionName=self._table, ReservedConcurrentExecutions=reserved)
@@ -232,7 +238,8 @@ class BareFunction:
         """See `Subject.ends`. It keeps no record of its start: the first end stands for it."""
         found: dict[str, int] = {}
         for task_id in task_ids:
-            item = self._dynamodb.get_item(TableName=self._table, Key={"task_id": {"S": task_id}})["Item"]
+            key = {"task_id": {"S": task_id}, "seq": {"N": str(self._writes - 1)}}
+            item = self._dynamodb.get_item(TableName=self._table, Key=key)["Item"]
             found[task_id] = int(item["at_ms"]["N"])
         return {task_id: (at_ms, at_ms) for task_id, at_ms in found.items()}
 

@@ -9,8 +9,6 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from flotilla import __version__
-
 if TYPE_CHECKING:
     from botocore.session import Session
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -44,7 +42,7 @@ def _made(service: str) -> Any:
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=_CONNECTIONS,
         # Given whole: assembling botocore's own for every call costs a tenth of the call.
-        user_agent=f"flotilla/{__version__}",
+        user_agent="flotilla",
         # What is sent is built by the adapters and tested against the service model there.
         parameter_validation=False,
     )
