@@ -8,7 +8,6 @@ without a slot to run it in, and a message is deleted only after the function re
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -18,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.event_sources.invocation import Invoker
 from local.event_sources.mappings import Mapping
 from local.event_sources.partial_batch import failed_items
+from local.event_sources.poller import Poller
 from local.event_sources.slots import Slot, SlotLedger
 from local.event_sources.sqs_event import sqs_event
 
@@ -30,38 +30,21 @@ _RETURN_AFTER_SECONDS = 2
 _DEFAULT_VISIBILITY_SECONDS = 30
 
 
-class SqsSource:
+class SqsSource(Poller):
     """The poller of one mapping: one thread that receives, and a pool that invokes.
 
     One receiver suffices, because it hands every batch on and receives again at once.
     """
 
     def __init__(self, mapping: Mapping, *, queues: Any, invoker: Invoker, ledger: SlotLedger, pool: Executor) -> None:
+        super().__init__(f"sqs {mapping.function}")
         self.mapping = mapping
         self._queues = queues
         self._invoker = invoker
         self._ledger = ledger
         self._pool = pool
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"sqs {mapping.function}", daemon=True)
 
-    def start(self) -> None:
-        """Starts to poll."""
-        self._thread.start()
-
-    def request_stop(self) -> None:
-        """Receives no more; what was received is delivered."""
-        self._stopping.set()
-
-    def join(self, timeout_seconds: float) -> None:
-        """Waits until it has stopped to receive."""
-        self._thread.join(timeout_seconds)
-
-    def is_alive(self) -> bool:
-        """Whether it polls."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
+    def _poll(self) -> None:
         queue_url = ""
         patience_seconds = 0.0
         while not self._stopping.is_set():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from local.event_sources.checkpoints import Checkpoints
 from local.event_sources.invocation import Invocation, Invoker
 from local.event_sources.mappings import Mapping as EventSourceMapping
 from local.event_sources.partial_batch import failed_items
+from local.event_sources.poller import Poller
 from local.event_sources.slots import SlotLedger
 from local.event_sources.stream_event import failure_note, stream_event, stream_record
 from local.event_sources.stream_plan import (
@@ -66,7 +66,7 @@ class _Shard:
         self.drained = False
 
 
-class StreamSource:
+class StreamSource(Poller):
     """The reader of one mapping; one thread."""
 
     def __init__(
@@ -80,6 +80,7 @@ class StreamSource:
         checkpoints: Path,
         clock: Callable[[], float],
     ) -> None:
+        super().__init__(f"stream {mapping.function}")
         self.mapping = mapping
         self._streams = streams
         self._notify = notify
@@ -91,26 +92,8 @@ class StreamSource:
         self._shards: dict[str, _Shard] = {}
         self._finished: set[str] = set()
         self._shards_read_at = float("-inf")
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"stream {mapping.function}", daemon=True)
 
-    def start(self) -> None:
-        """Starts to read."""
-        self._thread.start()
-
-    def request_stop(self) -> None:
-        """Finishes the invocation that runs, and no more."""
-        self._stopping.set()
-
-    def join(self, timeout_seconds: float) -> None:
-        """Waits until it has stopped."""
-        self._thread.join(timeout_seconds)
-
-    def is_alive(self) -> bool:
-        """Whether it reads."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
+    def _poll(self) -> None:
         pause = _SHORTEST_PAUSE_SECONDS
         while not self._stopping.is_set():
             try:
