@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIBRARY = REPOSITORY / "layers" / "flotilla" / "python" / "flotilla"
 
-BOTTOM = {"errors", "clock", "models"}
+BOTTOM = {"errors", "clock", "models", "coordination", "read_model"}
 PURE = BOTTOM | {"events", "primitives"}
 ADAPTERS = {"dynamo", "s3", "sqs"}
 
@@ -20,6 +20,8 @@ ALLOWED = {
     "errors": set(),
     "clock": set(),
     "models": {"errors"},
+    "coordination": {"models"},
+    "read_model": {"models"},
     "events": BOTTOM,
     "primitives": BOTTOM,
     "ports": PURE,

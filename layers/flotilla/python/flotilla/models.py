@@ -92,6 +92,8 @@ class TaskMessage:
         charged: How many of them count against `max_attempts`.
         deadline_ms: Do not start after this time.
         trace: Trace header of the request that caused it.
+        not_before_ms: Do not start before this time.
+        hops: How often the delay ladder has passed it on.
     """
 
     task_id: str
@@ -109,6 +111,8 @@ class TaskMessage:
     input: Payload
     charged: int = 0
     trace: str | None = None
+    not_before_ms: int | None = None
+    hops: int = 0
 
     @property
     def group(self) -> str:
@@ -146,6 +150,8 @@ class TaskMessage:
                 "deadline_ms": self.deadline_ms,
                 "input": self.input.to_json(),
                 "trace": self.trace,
+                "not_before_ms": self.not_before_ms,
+                "hops": self.hops,
             },
             separators=(",", ":"),
             # Escaped to ASCII: SQS refuses some characters that JSON strings may hold (U+FFFE, U+FFFF).
@@ -173,7 +179,7 @@ class TaskMessage:
             raise UnreadableMessageError(f"not a task message: {type(error).__name__}") from error
 
 
-_COUNTS = ("seq", "attempt", "charged")
+_COUNTS = ("seq", "attempt", "charged", "hops")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MESSAGE_TYPES: dict[str, Any] = {
     "task_id": str,
@@ -190,6 +196,8 @@ _MESSAGE_TYPES: dict[str, Any] = {
     "accepted_at_ms": int,
     "deadline_ms": int | None,
     "trace": str | None,
+    "not_before_ms": int | None,
+    "hops": int,
 }
 
 

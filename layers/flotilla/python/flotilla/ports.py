@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from flotilla.coordination import Pause, PauseScope, Turn
 from flotilla.events import Event
 from flotilla.models import Delivery, TaskMessage
+from flotilla.read_model import DeadFilter, Entry, EntryFilter, EntryPage, UnreadableMessage
 
 T = TypeVar("T")
 
@@ -33,6 +35,10 @@ class EventLog(Protocol):
 
     async def read(self, task_id: str) -> list[Event]:
         """The whole log of a task in order, strongly consistent; empty when there is none."""
+        ...
+
+    async def head(self, task_id: str) -> Event | None:
+        """The newest event of a task, strongly consistent; None when there is none."""
         ...
 
 
@@ -64,6 +70,43 @@ class Lanes(Protocol):
         ...
 
 
+    async def send_batch(self, messages: Sequence[TaskMessage]) -> list[bool]:
+        """Put any number of messages on their lanes; those of one group arrive in the order given.
+
+        Returns:
+            For each message whether it is surely durable. Where one of a group is not, none after it is sent.
+        """
+        ...
+
+
+class Delays(Protocol):
+    """The sending side of the delay ladder: queues that hold every message for their own time."""
+
+    async def send(self, message: TaskMessage, tier_seconds: int) -> None:
+        """Put `message` into the tier; the relay is handed it after that many seconds.
+
+        Raises:
+            RetryableError: The queue did not answer. The message may or may not be there.
+        """
+        ...
+
+
+class Schedules(Protocol):
+    """One-time schedules, for what lies beyond the ladder."""
+
+    async def put(self, message: TaskMessage, at_ms: int) -> None:
+        """Have the relay handed `message` at about `at_ms`; twice for the same state of the same task is once.
+
+        Raises:
+            RetryableError: The scheduler did not answer. The schedule may or may not be there.
+        """
+        ...
+
+    async def remove(self, task_id: str, seq: int) -> None:
+        """Forget the schedule made for the task's event `seq`. Best effort: what fires all the same finds the log."""
+        ...
+
+
 class LaneReceipts(Protocol):
     """What a worker does with the messages it was handed."""
 
@@ -84,6 +127,136 @@ class LaneReceipts(Protocol):
 
         Raises:
             RetryableError: The queue did not answer; the message is still on the lane.
+        """
+        ...
+
+
+class Pauses(Protocol):
+    """What an operator has paused."""
+
+    async def read(self) -> list[Pause]:
+        """Every pause in force, strongly consistent.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def put(self, pause: Pause) -> None:
+        """Bring a pause into force; one that is in force for the same scope and name is replaced.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def remove(self, scope: PauseScope, name: str) -> None:
+        """End a pause; nothing happens where there is none.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+
+class Flights(Protocol):
+    """Who works on a cache key: the leader, whose log holds the result once there is one."""
+
+    async def lead(self, key: str, task_id: str, *, instead_of: str | None, expires_at: int) -> str:
+        """Make `task_id` the leader of `key`, if nobody is or the leader is `instead_of`.
+
+        Args:
+            key: The cache key.
+            task_id: Who asks.
+            instead_of: A leader that is known to have failed, or whose result is too old.
+            expires_at: Epoch seconds after which the store may forget the key.
+
+        Returns:
+            The leader's task id after this call: `task_id` itself, or the other that leads.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+
+class SessionTurns(Protocol):
+    """The turns of sessions, each written once."""
+
+    async def read(self, tenant: str, session: str) -> list[Turn]:
+        """The session's turns in order, strongly consistent.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def put(self, tenant: str, session: str, turns: Sequence[Turn]) -> None:
+        """Store turns; those that are there already stay as they are.
+
+        Raises:
+            RetryableError: The store did not answer; some may be stored.
+        """
+        ...
+
+
+class ReadModel(Protocol):
+    """One entry for each task, to be listed and filtered by. Follows the log; never ahead of it."""
+
+    async def put(self, entry: Entry) -> bool:
+        """Store `entry`, unless one of a newer (or the same) head is there.
+
+        Returns:
+            Whether it was stored.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def get(self, tenant: str, task_id: str, created_at_ms: int) -> Entry | None:
+        """The task's entry."""
+        ...
+
+    async def list(self, wanted: EntryFilter, *, limit: int, cursor: str | None) -> EntryPage:
+        """A tenant's entries, newest first.
+
+        Raises:
+            ValueError: The cursor is none of this filter's.
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def dead(self, wanted: DeadFilter, *, limit: int, cursor: str | None) -> EntryPage:
+        """Entries of dead-lettered tasks of the whole fleet, newest first, and messages nobody can read.
+
+        Raises:
+            ValueError: The cursor is none of this filter's.
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def put_unreadable(self, message: UnreadableMessage) -> None:
+        """Keep a message that nobody can read; twice for the same message is once."""
+        ...
+
+    async def tenants(self) -> list[str]:
+        """Every tenant that has an entry."""
+        ...
+
+
+class Archive(Protocol):
+    """Finished logs, outside the table, many to an object."""
+
+    async def put(self, key: str, logs: Sequence[Sequence[Event]]) -> None:
+        """Store whole logs at `key`; durable when this returns."""
+        ...
+
+    async def get(self, key: str, task_id: str) -> list[Event]:
+        """The log of one task in the object at `key`; empty when it is not in it.
+
+        Raises:
+            RetryableError: It is not there (yet) or the store did not answer.
         """
         ...
 

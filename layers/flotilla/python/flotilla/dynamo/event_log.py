@@ -99,6 +99,10 @@ class DynamoEventLog:
         """See `EventLog.read`."""
         return await self._run_sync(self._read, task_id)
 
+    async def head(self, task_id: str) -> Event | None:
+        """See `EventLog.head`."""
+        return await self._run_sync(self._head, task_id)
+
     def _append(self, event: Event) -> Event | None:
         item = to_item(event, event.at_ms // 1000 + self._retention_seconds)
         try:
@@ -135,3 +139,17 @@ class DynamoEventLog:
                 request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         except (ClientError, BotoCoreError) as error:
             raise StoreUnavailableError("the event log did not answer", code="event_log_unavailable") from error
+
+    def _head(self, task_id: str) -> Event | None:
+        try:
+            page = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="task_id = :task_id",
+                ExpressionAttributeValues={":task_id": {"S": task_id}},
+                ConsistentRead=True,
+                ScanIndexForward=False,
+                Limit=1,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise StoreUnavailableError("the event log did not answer", code="event_log_unavailable") from error
+        return from_item(page["Items"][0]) if page["Items"] else None

@@ -28,6 +28,7 @@ class TaskState:
         lease_until_ms: While running, until when its worker may still be alive.
         next_attempt_ms: While retrying or parked, the earliest time of the next attempt.
         solo: The newest attempt had its process to itself.
+        webhook: Id of the endpoint that is told how it ends, if the client named one.
         steps: Recorded results by step name.
     """
 
@@ -57,6 +58,7 @@ class TaskState:
     worker: str | None = None
     solo: bool = False
     trace: str | None = None
+    webhook: str | None = None
     output: Payload | None = None
     error: ErrorInfo | None = None
     usage: dict[str, Any] = field(default_factory=dict)
@@ -80,13 +82,14 @@ def _initial(event: Event) -> TaskState:
         agent_version=body["agent_version"],
         lane=body["lane"],
         session=body.get("session"),
-        status=Status.QUEUED,
+        status=Status.QUEUED if body.get("due_at_ms") is None else Status.SCHEDULED,
         attempt=0,
         attempts_charged=0,
         max_attempts=body["max_attempts"],
         created_at_ms=event.at_ms,
         due_at_ms=body.get("due_at_ms"),
         deadline_ms=body.get("deadline_ms"),
+        webhook=body.get("webhook"),
         input=Payload.from_json(body["input"]),
         labels=body.get("labels", {}),
         fingerprint=body["fingerprint"],
@@ -127,6 +130,7 @@ def _apply(state: TaskState, event: Event) -> None:
             # A redrive is a fresh start of the same task: same id, same recorded steps unless the
             # input changed, full attempts.
             state.attempts_charged = 0
+            state.due_at_ms = None
             state.error = None
             state.finished_at_ms = None
             if "input" in body:

@@ -52,6 +52,12 @@ class MemoryEventLog:
         await asyncio.sleep(0)
         return [_copy(event) for _, event in sorted(self.logs.get(task_id, {}).items())]
 
+    async def head(self, task_id: str) -> Event | None:
+        self.reads += 1
+        await asyncio.sleep(0)
+        log = self.logs.get(task_id, {})
+        return _copy(log[max(log)]) if log else None
+
 
 def _copy(event: Event) -> Event:
     return replace(event, body=json.loads(canonical_json(event.body).encode()))
@@ -83,6 +89,11 @@ class MemoryLanes:
     async def send(self, message: TaskMessage) -> None:
         self.sends += 1
         self.sent.setdefault(message.deduplication_id, message)
+
+    async def send_batch(self, messages: Sequence[TaskMessage]) -> list[bool]:
+        for message in messages:
+            await self.send(message)
+        return [True] * len(messages)
 
 
 @dataclass
