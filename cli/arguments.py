@@ -36,7 +36,7 @@ def read_input(members: Sequence[str], document: str | None) -> Any:
     if document is not None:
         if members:
             raise InputError("give either --input or members, not both")
-        return _json(_text(document), "--input")
+        return read_document(document)
     if not members:
         raise InputError("an agent needs an input: NAME=TEXT, NAME=@FILE, NAME:=JSON, or --input JSON")
     value: dict[str, Any] = {}
@@ -47,6 +47,30 @@ def read_input(members: Sequence[str], document: str | None) -> Any:
         name, text = match["name"], _text(match["value"])
         value[name] = _json(text, name) if match["kind"] == ":=" else text
     return value
+
+
+def read_document(document: str) -> Any:
+    """A whole input: JSON, or `@FILE` that holds it.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    return _json(_text(document), "--input")
+
+
+def read_labels(labels: Sequence[str]) -> dict[str, str]:
+    """`NAME=TEXT`, each as it was typed.
+
+    Raises:
+        InputError: One is something else.
+    """
+    read: dict[str, str] = {}
+    for label in labels:
+        name, equals, text = label.partition("=")
+        if not name or not equals:
+            raise InputError(f"{label!r} is no label: NAME=TEXT")
+        read[name] = text
+    return read
 
 
 def _text(given: str) -> str:

@@ -13,9 +13,18 @@ from rich.text import Text
 
 from cli.client import Agent, Event, Task
 
-_STATUS_STYLES = {"succeeded": "green", "dead_lettered": "red", "expired": "red", "retrying": "yellow"}
+_STATUS_STYLES = {
+    "succeeded": "green",
+    "dead_lettered": "red",
+    "expired": "red",
+    "cancelled": "red",
+    "retrying": "yellow",
+    "parked": "yellow",
+}
 _COMMON_TO_EVENTS = frozenset({"seq", "kind", "at", "actor", "attempt", "hash", "prev_hash"})
 _HASH_CHARACTERS = 8
+_ID_CHARACTERS = len("tsk_") + 32
+_STATUS_CHARACTERS = len("dead_lettered")
 
 
 def show_task(console: Console, task: Task) -> None:
@@ -28,7 +37,9 @@ def show_task(console: Console, task: Task) -> None:
     grid.add_row("agent", f"{task['agent']} @ {task['agent_version']}")
     grid.add_row("lane", task["lane"] + (f", session {task['session']}" if task.get("session") else ""))
     grid.add_row("attempt", f"{task['attempt']} of {task['max_attempts']}")
-    for name in ("created_at", "started_at", "finished_at"):
+    for name in ("created_at", "due_at", "started_at", "finished_at", "deadline"):
+        if task.get(name) is None and name in ("due_at", "deadline"):
+            continue
         grid.add_row(name, str(task.get(name) or ""))
     error = task.get("error")
     if error:
@@ -41,6 +52,21 @@ def show_task(console: Console, task: Task) -> None:
     console.print(grid, highlight=False, markup=False)
     if task.get("output") is not None:
         console.print_json(json.dumps(task["output"]), ensure_ascii=False)
+
+
+def show_tasks(console: Console, tasks: Sequence[Task]) -> None:
+    """Print tasks, a line each. The id is never cut: it is what one types next."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task", no_wrap=True, min_width=_ID_CHARACTERS)
+    table.add_column("status", no_wrap=True, min_width=_STATUS_CHARACTERS)
+    for heading in ("agent", "created_at", "error or due"):
+        table.add_column(heading, overflow="fold")
+    for task in tasks:
+        error = task.get("error")
+        last = f"{error['code']}: {error['message']}" if error else str(task.get("due_at") or "")
+        status = Text(task["status"], style=_STATUS_STYLES.get(task["status"], ""))
+        table.add_row(task["id"], status, task["agent"], task["created_at"], Text(last))
+    console.print(table, markup=False)
 
 
 def show_events(console: Console, events: Sequence[Event]) -> None:

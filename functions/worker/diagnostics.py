@@ -7,8 +7,10 @@ event log, in the `control` table, so that a log that lied would be found out.
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +21,7 @@ from flotilla.runtime import clients
 from flotilla.runtime.settings import DiagnosticsSettings
 
 _EXIT_STATUS = 1
+_POST_SECONDS = 3.0
 _COUNTERS_KEPT_SECONDS = 86_400
 
 
@@ -140,6 +143,46 @@ def steps(task: StepsInput, ctx: SyncContext) -> StepsOutput:
         if number == task.crash_at and counters.add("crash") == 1:
             os._exit(_EXIT_STATUS)
     return StepsOutput(attempt=ctx.attempt, runs={name: counters.add(name, 0) for name in names})
+
+
+class EffectInput(Model):
+    """Where to make an effect, and what to suffer on the way.
+
+    Attributes:
+        url: A receiver on this machine; no other is spoken to.
+    """
+
+    url: Annotated[str, Field(pattern=r"^http://127\.0\.0\.1:[0-9]{1,5}/[A-Za-z0-9/_-]*$")]
+    fail_attempts: Annotated[int, Field(ge=0, le=100)] = 0
+    crash_attempts: Annotated[int, Field(ge=0, le=100)] = 0
+    crash_when: Literal["before", "after_effect"] = "before"
+
+
+@agent("diagnostics.effect", timeout_seconds=5, max_attempts=8, backoff_base_seconds=0.5, backoff_cap_seconds=4)
+def effect(task: EffectInput, ctx: SyncContext) -> AttemptOutput:
+    """POST once with the task's idempotency key, after failing and dying as it was told."""
+    if ctx.attempt <= task.fail_attempts:
+        raise RetryableError("told to fail", code="told_to_fail")
+    dies = ctx.attempt <= task.fail_attempts + task.crash_attempts
+    if dies and task.crash_when == "before":
+        os._exit(_EXIT_STATUS)
+    ctx.step("effect", _post, task.url, ctx.idempotency_key("effect"), dies)
+    return AttemptOutput(attempt=ctx.attempt)
+
+
+def _post(url: str, idempotency_key: str, dies: bool) -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=_POST_SECONDS)
+    try:
+        connection.request("POST", parts.path, headers={"Idempotency-Key": idempotency_key})
+        status = connection.getresponse().status
+    except OSError as error:
+        raise RetryableError(f"the receiver did not answer: {type(error).__name__}", code="no_answer") from error
+    finally:
+        connection.close()
+    if dies:
+        os._exit(_EXIT_STATUS)
+    return status
 
 
 class _Counters:

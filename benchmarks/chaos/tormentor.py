@@ -1,0 +1,117 @@
+"""Kills worker processes and the event sources at random, and sends messages a second time."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from flotilla.dynamo.event_log import from_item
+from flotilla.events import fold
+from flotilla.services.dispatch import message_for
+from local.clients import client
+from local.engine_process import engine_record
+from local.event_sources_process import event_sources_record, start_event_sources
+from local.instance import Instance, LocalInfo
+from local.processes import Process
+from local.progress import Progress
+
+_BETWEEN_SECONDS = (0.4, 1.6)
+_SOURCES_EVERY = 12
+
+
+class Tormentor:
+    """Torments a running instance while it is entered.
+
+    Attributes:
+        workers_killed: Worker processes that were killed.
+        sources_killed: How often the event sources were.
+        duplicates: Messages that were sent again.
+    """
+
+    def __init__(self, instance: Instance, info: LocalInfo, seed: int) -> None:
+        self.workers_killed = 0
+        self.sources_killed = 0
+        self.duplicates = 0
+        self._instance = instance
+        self._info = info
+        self._draw = random.Random(seed)
+        self._targets: Sequence[str] = ()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tormentor")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave it in peace; the event sources run when this returns."""
+        self._stopping.set()
+        self._thread.join()
+
+    def aim(self, task_ids: Sequence[str]) -> None:
+        """Tasks whose messages may be sent again."""
+        self._targets = list(task_ids)
+
+    def _run(self) -> None:
+        rounds = 0
+        while not self._stopping.wait(self._draw.uniform(*_BETWEEN_SECONDS)):
+            rounds += 1
+            self._kill_a_worker()
+            self._duplicate()
+            if rounds % _SOURCES_EVERY == 0:
+                self._kill_the_sources()
+
+    def _kill_a_worker(self) -> None:
+        engine = Process.load(engine_record(self._instance))
+        if engine is None or not engine.is_alive():
+            return
+        workers = [child for child in psutil.Process(engine.pid).children() if child.is_running()]
+        if not workers:
+            return
+        try:
+            self._draw.choice(workers).kill()
+            self.workers_killed += 1
+        except psutil.NoSuchProcess:
+            pass
+
+    def _kill_the_sources(self) -> None:
+        sources = Process.load(event_sources_record(self._instance))
+        if sources is not None and sources.is_alive():
+            psutil.Process(sources.pid).kill()
+            self.sources_killed += 1
+        with Progress().step("the event sources were killed: start them again") as step:
+            start_event_sources(self._instance, self._info.engine_url, step)
+
+    def _duplicate(self) -> None:
+        """Send the message of a task's present state again, past the queue's deduplication."""
+        if not self._targets:
+            return
+        tables = client("dynamodb", self._info.engine_url)
+        queues = client("sqs", self._info.engine_url)
+        answer: dict[str, Any] = tables.query(
+            TableName=self._info.outputs["EventsTable"],
+            KeyConditionExpression="task_id = :task_id",
+            ExpressionAttributeValues={":task_id": {"S": self._draw.choice(self._targets)}},
+            ConsistentRead=True,
+        )
+        if not answer["Items"]:
+            return
+        message = message_for(fold(map(from_item, answer["Items"])))
+        queues.send_message(
+            QueueUrl=self._info.outputs[f"LaneQueue{message.lane.capitalize()}"],
+            MessageBody=message.to_body(),
+            MessageGroupId=message.group,
+            MessageDeduplicationId=secrets.token_hex(8),
+        )
+        self.duplicates += 1

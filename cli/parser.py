@@ -1,0 +1,137 @@
+"""What can be typed: every command, its arguments and its help."""
+
+from __future__ import annotations
+
+import argparse
+
+_WAIT_SECONDS = 60.0
+_LIST_LIMIT = 20
+_STATUSES = (
+    "scheduled",
+    "queued",
+    "running",
+    "retrying",
+    "parked",
+    "waiting",
+    "succeeded",
+    "dead_lettered",
+    "cancelled",
+    "expired",
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="flotilla",
+        description="Speaks to a Flotilla deployment: the one that FLOTILLA_API_URL and FLOTILLA_API_KEY name, "
+        "else the local engine.",
+    )
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", help="print what the API answered")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_tasks(commands, shared)
+    _add_operations(commands, shared)
+    return top
+
+
+def _add_tasks(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    submit = commands.add_parser("submit", parents=[shared], help="submit a task")
+    submit.add_argument("agent", help="name of the agent")
+    _add_input(submit)
+    submit.add_argument("--key", metavar="KEY", help="idempotency key: the same key and input are the same task")
+    submit.add_argument("--lane", help="priority (default: the agent's own)")
+    submit.add_argument("--session", help="tasks of one session run one after the other")
+    submit.add_argument("--max-attempts", type=int, metavar="N", help="(default: the agent's own)")
+    when = submit.add_mutually_exclusive_group()
+    when.add_argument("--delay", type=float, metavar="SECONDS", help="run it no sooner than after so long")
+    when.add_argument("--at", metavar="TIME", help="run it no sooner than then, e.g. 2030-01-31T12:00:00Z")
+    submit.add_argument("--deadline", metavar="TIME", help="do not start it after this time")
+    submit.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", help="kept and shown with it")
+    submit.add_argument("--webhook", metavar="ID|URL", help="a registered endpoint that is told how it ends")
+    _add_wait(submit)
+
+    get = commands.add_parser("get", parents=[shared], help="show a task")
+    get.add_argument("task_id")
+    _add_wait(get)
+
+    watch = commands.add_parser("watch", parents=[shared], help="show a task's log as it is written, until it ends")
+    watch.add_argument("task_id")
+
+    events = commands.add_parser("events", parents=[shared], help="show a task's log")
+    events.add_argument("task_id")
+
+    listing = commands.add_parser("list", parents=[shared], help="list tasks, newest first")
+    listing.add_argument("--status", choices=_STATUSES, metavar="STATUS", help=", ".join(_STATUSES))
+    listing.add_argument("--agent")
+    listing.add_argument("--lane")
+    listing.add_argument("--session")
+    listing.add_argument("--since", metavar="TIME", help="created at or after it, e.g. 2030-01-31T12:00:00Z")
+    _add_limit(listing)
+
+    cancel = commands.add_parser("cancel", parents=[shared], help="cancel tasks: none of them commits a result")
+    cancel.add_argument("task_ids", nargs="+", metavar="task_id")
+
+    verify = commands.add_parser(
+        "verify", parents=[shared], help="check that logs are whole: no event altered, left out or put in"
+    )
+    verify.add_argument("task_ids", nargs="*", metavar="task_id")
+    verify.add_argument("--archive", metavar="FILE", help="check every log in an object of the archive")
+
+
+def _add_operations(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser
+) -> None:
+    commands.add_parser("agents", parents=[shared], help="list the deployed agents")
+    commands.add_parser("lanes", parents=[shared], help="show each lane: depth, in flight, delayed, dead")
+    commands.add_parser("webhooks", parents=[shared], help="list the endpoints that are told of transitions")
+    for name, help_text in (
+        ("pause", "let nothing more start; what is accepted waits and is not lost"),
+        ("resume", "end a pause"),
+    ):
+        command = commands.add_parser(name, parents=[shared], help=help_text)
+        command.add_argument("scope", choices=("fleet", "lane", "agent"))
+        command.add_argument("name", nargs="?", default="", help="of the lane or agent")
+        command.add_argument("--reason", default="", help="why; shown to whoever asks")
+
+    dlq = commands.add_parser("dlq", help="dead letters: see why tasks failed, and give them a fresh start")
+    actions = dlq.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", parents=[shared], help="list dead letters, newest first")
+    _add_dead_filters(listing)
+    _add_limit(listing)
+    actions.add_parser("groups", parents=[shared], help="count dead letters by agent and cause")
+    show = actions.add_parser("show", parents=[shared], help="list the whole of one cause, with each error's words")
+    show.add_argument("cause", help="fingerprint or text of the cause, as `groups` shows it")
+    _add_limit(show)
+    redrive = actions.add_parser("redrive", parents=[shared], help="give dead-lettered tasks a fresh start")
+    redrive.add_argument("task_ids", nargs="*", metavar="task_id", help="these; or all that --agent and --cause name")
+    _add_dead_filters(redrive)
+    redrive.add_argument("--all", action="store_true", help="every dead letter there is")
+    redrive.add_argument("--input", metavar="JSON", help="corrected input for one task, or @FILE that holds it")
+    redrive.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    redrive.add_argument("--rate", type=float, metavar="N", help="at most N tasks a second")
+
+
+def _add_input(command: argparse.ArgumentParser) -> None:
+    command.add_argument("members", nargs="*", metavar="NAME=VALUE", help="NAME=TEXT, NAME=@FILE or NAME:=JSON")
+    command.add_argument("--input", metavar="JSON", help="the whole input as JSON, or @FILE that holds it")
+
+
+def _add_wait(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--wait",
+        type=float,
+        nargs="?",
+        const=_WAIT_SECONDS,
+        metavar="SECONDS",
+        help=f"wait until the task ends (default: {_WAIT_SECONDS:.0f} s)",
+    )
+
+
+def _add_limit(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--limit", type=int, default=_LIST_LIMIT, metavar="N", help="(default: %(default)s)")
+
+
+def _add_dead_filters(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--agent")
+    command.add_argument("--cause", help="fingerprint or text, as `groups` shows it")
