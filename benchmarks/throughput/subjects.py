@@ -26,6 +26,7 @@ from flotilla.services.submit import Submission, SubmitService
 from flotilla.sqs.lanes import SqsLanes
 from local.instance import ACCOUNT, LocalInfo
 from tests.fakes import MemoryPayloadStore
+from tests.fakes.assembly import dispatch_to
 
 LANE = "standard"
 _AGENT = "diagnostics.echo"
@@ -79,7 +80,7 @@ class Flotilla:
         self._log = DynamoEventLog(client(info, "dynamodb"), info.outputs["EventsTable"], 1, self._threads)
         self._submits = SubmitService(
             log=self._log,
-            lanes=SqsLanes(client(info, "sqs"), {LANE: self.queue_url}, self._threads),
+            dispatch=dispatch_to(SqsLanes(client(info, "sqs"), {LANE: self.queue_url}, self._threads), SystemClock()),
             claim_check=ClaimCheck(MemoryPayloadStore(), inline_bytes=10_000),
             clock=SystemClock(),
         )
