@@ -14,6 +14,8 @@ import aws_cdk as cdk
 from stacks.api_stack import ApiStack
 from stacks.bundling import BundlingError, make_bundles
 from stacks.config import ConfigError, load
+from stacks.dispatch_stack import DispatchStack
+from stacks.followers_stack import FollowersStack
 from stacks.lanes_stack import LanesStack
 from stacks.local_differences import Place
 from stacks.state_stack import StateStack
@@ -36,9 +38,12 @@ def compose(app: cdk.App, settings_file: Path) -> None:
     state = StateStack(app, f"{fleet.name}-state", fleet=fleet, place=place)
     lanes = LanesStack(app, f"{fleet.name}-lanes", fleet=fleet)
     workers = WorkersStack(app, f"{fleet.name}-workers", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
+    dispatch = DispatchStack(app, f"{fleet.name}-dispatch", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
+    FollowersStack(app, f"{fleet.name}-followers", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
     api = ApiStack(app, f"{fleet.name}-api", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
-    # What the API accepts, the workers must already know.
+    # What the API accepts, those who bring it to its end must already know.
     api.add_stack_dependency(workers, "The API must not accept what no worker knows yet.")
+    api.add_stack_dependency(dispatch, "The API must not accept what cannot be brought to its lane yet.")
     cdk.Tags.of(app).add("application", fleet.name)
 
 

@@ -47,10 +47,11 @@ def deploy(instance: Instance, engine_url: str, assembly: Path, step: Step) -> b
     record.unlink(missing_ok=True)
     command: list[str | Path] = [
         CDK_COMMAND, "deploy", "--all", "--app", assembly, "--require-approval", "never",
-        "--progress", "events", "--ci", "--outputs-file", _outputs_file(instance),
+        # The engine's change sets overlook what changes a stack's outputs only, and other stacks read them.
+        "--method", "direct", "--progress", "events", "--ci", "--outputs-file", _outputs_file(instance),
     ]  # fmt: skip
     run_cdk(instance, command, environment=deploy_environment(instance, engine_url), log="deploy", step=step)
-    reserve_concurrency(engine_url, templates)
+    add_what_is_dropped(engine_url, templates)
     replace_file(record, json.dumps({"assembly": assembly.name}))
     return True
 
@@ -67,17 +68,27 @@ def outputs(instance: Instance) -> dict[str, str]:
     return {key: str(value) for stack in by_stack.values() for key, value in stack.items()}
 
 
-def reserve_concurrency(engine_url: str, templates: dict[str, dict[str, Any]]) -> None:
-    """Sets functions' reserved concurrency as the templates say: the engine ignores the property in a template."""
+def add_what_is_dropped(engine_url: str, templates: dict[str, dict[str, Any]]) -> None:
+    """Sets by the services' own APIs what the templates say and the engine ignores in a template."""
     functions = client("lambda", engine_url)
+    tables = client("dynamodb", engine_url)
     for stack, template in templates.items():
         physical = _physical_ids(engine_url, stack)
         for logical, resource in template.get("Resources", {}).items():
-            reserved = resource.get("Properties", {}).get("ReservedConcurrentExecutions")
-            if resource["Type"] == "AWS::Lambda::Function" and reserved is not None:
-                functions.put_function_concurrency(
-                    FunctionName=physical[logical], ReservedConcurrentExecutions=int(reserved)
-                )
+            properties = resource.get("Properties", {})
+            if resource["Type"] == "AWS::Lambda::Function":
+                _complete_function(functions, physical[logical], properties)
+            elif resource["Type"] == "AWS::DynamoDB::Table" and "TimeToLiveSpecification" in properties:
+                expiry = properties["TimeToLiveSpecification"]
+                tables.update_time_to_live(TableName=physical[logical], TimeToLiveSpecification=expiry)
+
+
+def _complete_function(functions: Any, name: str, properties: dict[str, Any]) -> None:
+    reserved = properties.get("ReservedConcurrentExecutions")
+    if reserved is not None:
+        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=int(reserved))
+    loop = properties.get("RecursiveLoop", "Terminate")
+    functions.put_function_recursion_config(FunctionName=name, RecursiveLoop=loop)
 
 
 def _physical_ids(engine_url: str, stack: str) -> dict[str, str]:

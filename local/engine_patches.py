@@ -49,11 +49,15 @@ def _leave_event_sources_to_us() -> None:
 
 
 class _Wake:
-    """Wakes every waiter of an event loop from any thread."""
+    """Wakes every waiter of an event loop from any thread, and from time to time by itself.
+
+    One timer for all: most queues are empty most of the time, and a timer for each would be most of what waiting costs.
+    """
 
     def __init__(self) -> None:
         self._waiters: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def fire(self) -> None:
         """Wakes those who wait now; safe from any thread."""
@@ -61,16 +65,20 @@ class _Wake:
             self._loop.call_soon_threadsafe(self._release)
 
     async def wait(self, seconds: float) -> None:
-        """Returns when fired, or after `seconds`."""
+        """Returns when fired, or after about `seconds`: with the first of those who wait whose time is up."""
         self._loop = asyncio.get_running_loop()
         waiter = self._loop.create_future()
         self._waiters.add(waiter)
+        if self._timer is None:
+            self._timer = self._loop.call_later(seconds, self._time_is_up)
         try:
-            await asyncio.wait_for(waiter, seconds)
-        except TimeoutError:
-            pass
+            await waiter
         finally:
             self._waiters.discard(waiter)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self._release()
 
     def _release(self) -> None:
         for waiter in self._waiters:

@@ -6,20 +6,20 @@ import json
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_apigatewayv2_authorizers import HttpLambdaAuthorizer, HttpLambdaResponseType
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
+from stacks import environment
 from stacks.bundling import Bundles
 from stacks.constructs import permissions
 from stacks.constructs.acknowledgements import acknowledge
-from stacks.constructs.fleet_function import FleetFunction, FunctionShape
 from stacks.constructs.log_group import log_group
-from stacks.constructs.runtime_layers import RuntimeLayers
-from stacks.environment import lane_queues, task_environment
+from stacks.functions_stack import FunctionsStack
 from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
-from stacks.state_stack import StateStack
+from stacks.state_stack import VIEW_INDEXES, StateStack
 
 _API_TIMEOUT_SECONDS = 29
 """HTTP APIs give up after 30 s; the function answers before."""
@@ -47,7 +47,15 @@ _ACCESS_LOG = {
 """One line for each request. Never a header or a query: a key may be in them."""
 
 
-class ApiStack(cdk.Stack):
+_PAUSES = "PAUSE"
+_WEBHOOKS = "WEBHOOKS#*"
+"""Partitions of the control table that operators and clients change through the API. API keys are in none of them."""
+
+_READINESS = "readiness-probe"
+"""A partition that is always empty, asked for to learn whether the table answers."""
+
+
+class ApiStack(FunctionsStack):
     """The HTTP API.
 
     The authorizer never refuses: an HTTP API's own 401 and 403 cannot be problem+json. It says who is calling, or
@@ -65,10 +73,7 @@ class ApiStack(cdk.Stack):
         state: StateStack,
         lanes: LanesStack,
     ) -> None:
-        super().__init__(scope, construct_id, description=f"{fleet.name}: HTTP API and its authorizer")
-        self._fleet = fleet
-        self._bundles = bundles
-        self._layers = RuntimeLayers(self, "Layers", bundles=bundles, fleet=fleet.name)
+        super().__init__(scope, construct_id, fleet=fleet, bundles=bundles, holds="HTTP API and its authorizer")
         function = self._api_function(state, lanes)
         authorizer = self._authorizer_function(state)
         api = self._http_api(function, authorizer)
@@ -76,75 +81,63 @@ class ApiStack(cdk.Stack):
         cdk.CfnOutput(self, "ApiUrl", value=stage.url)
         cdk.CfnOutput(self, "ApiId", value=api.api_id)
 
-    def _api_function(self, state: StateStack, lanes: LanesStack) -> FleetFunction:
+    def _api_function(self, state: StateStack, lanes: LanesStack) -> lambda_.Function:
         queues = [lane.queue for lane in lanes.lanes.values()]
-        return self._function(
-            "Api",
-            package="api",
+        dead_letters = [lane.dead_letters for lane in lanes.lanes.values()]
+        tiers = list(lanes.delays.tiers.values())
+        return self.add_function(
+            "api",
             timeout_seconds=_API_TIMEOUT_SECONDS,
+            memory_mb=self.fleet.api.memory_mb,
             environment={
-                **task_environment(self._fleet, state),
-                "FLOTILLA_CONTROL_TABLE": state.control.table_name,
-                "FLOTILLA_LANES": lane_queues(self, lanes.lanes),
-                "FLOTILLA_DEFAULT_LANE": self._fleet.default_lane,
+                **environment.event_log(self.fleet, state),
+                **environment.task_payloads(self.fleet, state),
+                **environment.control(state),
+                **environment.views(state),
+                **environment.archive(state),
+                **environment.lane_queues(self, lanes.lanes),
+                **environment.delay_queues(self, lanes),
+                **environment.schedules(self, lanes),
+                **environment.workers(self.fleet),
+                **environment.webhook_targets(self.fleet),
+                "FLOTILLA_DEFAULT_LANE": self.fleet.default_lane,
             },
             statements=[
                 permissions.append_and_read(state.events),
-                permissions.query(state.control),
-                permissions.keep_payloads(state.payloads_name),
-                permissions.send(queues),
-                permissions.inspect(queues),
+                permissions.query(state.views, indexes=VIEW_INDEXES),
+                permissions.within(state.control, ["Query"], [_PAUSES, _WEBHOOKS, _READINESS]),
+                permissions.within(
+                    state.control, ["GetItem", "PutItem", "UpdateItem", "DeleteItem"], [_PAUSES, _WEBHOOKS]
+                ),
+                permissions.keep_objects(state.payloads_name),
+                permissions.read_objects(state.archive_name),
+                permissions.send([*queues, *tiers]),
+                permissions.inspect([*queues, *dead_letters, *tiers]),
+                permissions.read_metrics(),
+                *permissions.schedule(lanes.schedule_group, lanes.schedule_role),
             ],
         )
 
-    def _authorizer_function(self, state: StateStack) -> FleetFunction:
-        return self._function(
-            "Authorizer",
-            package="authorizer",
+    def _authorizer_function(self, state: StateStack) -> lambda_.Function:
+        return self.add_function(
+            "authorizer",
             timeout_seconds=_AUTHORIZER_TIMEOUT_SECONDS,
-            environment={
-                "FLOTILLA_NAME": self._fleet.name,
-                "FLOTILLA_CONTROL_TABLE": state.control.table_name,
-            },
+            memory_mb=self.fleet.api.memory_mb,
+            environment={"FLOTILLA_NAME": self.fleet.name, **environment.control(state)},
             statements=[permissions.look_up(state.control)],
         )
 
-    def _function(
-        self,
-        construct_id: str,
-        *,
-        package: str,
-        timeout_seconds: int,
-        environment: dict[str, str],
-        statements: list[permissions.Permission],
-    ) -> FleetFunction:
-        return FleetFunction(
-            self,
-            construct_id,
-            shape=FunctionShape(
-                name=f"{self._fleet.name}-{package}",
-                package=package,
-                code=self._bundles.functions[package],
-                timeout_seconds=timeout_seconds,
-                memory_mb=self._fleet.api.memory_mb,
-            ),
-            layers=self._layers,
-            logging=self._fleet.logs,
-            environment=environment,
-            permissions=statements,
-        )
-
-    def _http_api(self, function: FleetFunction, authorizer: FleetFunction) -> apigateway.HttpApi:
-        api = apigateway.HttpApi(self, "HttpApi", api_name=self._fleet.name, create_default_stage=False)
-        integration = HttpLambdaIntegration("Integration", function.function, scope_permission_to_route=False)
+    def _http_api(self, function: lambda_.Function, authorizer: lambda_.Function) -> apigateway.HttpApi:
+        api = apigateway.HttpApi(self, "HttpApi", api_name=self.fleet.name, create_default_stage=False)
+        integration = HttpLambdaIntegration("Integration", function, scope_permission_to_route=False)
         api.add_routes(
             path="/v1/{proxy+}",
             methods=[apigateway.HttpMethod.ANY],
             integration=integration,
             authorizer=HttpLambdaAuthorizer(
                 "ApiKeys",
-                authorizer.function,
-                authorizer_name=f"{self._fleet.name}-api-keys",
+                authorizer,
+                authorizer_name=f"{self.fleet.name}-api-keys",
                 identity_source=[],
                 response_types=[HttpLambdaResponseType.SIMPLE],
                 results_cache_ttl=cdk.Duration.seconds(0),
@@ -162,8 +155,8 @@ class ApiStack(cdk.Stack):
 
     def _stage(self, api: apigateway.HttpApi) -> apigateway.HttpStage:
         # The prefix keeps API Gateway from listing every such group in a policy of limited size.
-        name = f"/aws/vendedlogs/apis/{self._fleet.name}"
-        group = log_group(self, "AccessLogs", name=name, retention_days=self._fleet.api.access_log_retention_days)
+        name = f"/aws/vendedlogs/apis/{self.fleet.name}"
+        group = log_group(self, "AccessLogs", name=name, retention_days=self.fleet.api.access_log_retention_days)
         stage = apigateway.HttpStage(
             self,
             "Stage",
@@ -171,7 +164,7 @@ class ApiStack(cdk.Stack):
             stage_name="$default",
             auto_deploy=True,
             throttle=apigateway.ThrottleSettings(
-                rate_limit=self._fleet.api.rate_per_second, burst_limit=self._fleet.api.burst
+                rate_limit=self.fleet.api.rate_per_second, burst_limit=self.fleet.api.burst
             ),
         )
         resource = stage.node.default_child

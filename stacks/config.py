@@ -21,6 +21,9 @@ from stacks.toml_lines import line_of
 LOCAL_MAXIMUM_CONCURRENCY = 3
 """On the embedded engine every concurrent invocation is a process; more start slower than they work."""
 
+LOCAL_BACKGROUND_CONCURRENCY = 2
+"""The same, of each queue that feeds a function which runs no agents: the least that a mapping can have."""
+
 
 class ConfigError(Exception):
     """The file cannot be used. The message is complete: show it and stop."""
@@ -116,7 +119,11 @@ def _local_defaults(base: dict[str, Any]) -> dict[str, Any]:
         maximum = lane.get("maximum_concurrency", Lane.model_fields["maximum_concurrency"].default)
         unreserved = {key: value for key, value in lane.items() if key != "reserved_concurrency"}
         lanes[name] = {**unreserved, "maximum_concurrency": min(maximum, LOCAL_MAXIMUM_CONCURRENCY)}
-    return {**base, "diagnostics": True, "lanes": lanes}
+    background = {
+        section: {**base.get(section, {}), "maximum_concurrency": LOCAL_BACKGROUND_CONCURRENCY}
+        for section in ("delays", "webhooks")
+    }
+    return {**base, "diagnostics": True, "lanes": lanes, **background}
 
 
 def deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

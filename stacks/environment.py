@@ -1,31 +1,129 @@
-"""What functions are told through their environment. The runtime's side of it is `flotilla.runtime.settings`."""
+"""What functions are told through their environment. The runtime's side of it is `flotilla.runtime.settings`.
+
+Each function here answers what one kind of thing is called and where it is, under the variables' names; a stack puts
+together what its functions need, and no function is told more.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
 
 from stacks.constructs.fifo_lane import FifoLane
+from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
 from stacks.state_stack import StateStack
 
+Environment = dict[str, str]
 
-def task_environment(fleet: Fleet, state: StateStack) -> dict[str, str]:
-    """What every function that handles tasks is told."""
+
+def event_log(fleet: Fleet, state: StateStack) -> Environment:
+    """The fleet's name and its event log, for whoever reads or appends."""
     return {
         "FLOTILLA_NAME": fleet.name,
         "FLOTILLA_EVENTS_TABLE": state.events.table_name,
-        "FLOTILLA_PAYLOADS_BUCKET": state.payloads_name,
-        "FLOTILLA_INLINE_PAYLOAD_BYTES": str(fleet.payloads.inline_bytes),
         "FLOTILLA_RETENTION_DAYS": str(fleet.retention.days),
     }
 
 
-def lane_queues(stack: cdk.Stack, lanes: Mapping[str, FifoLane]) -> str:
+def payloads(state: StateStack) -> Environment:
+    """Where values too large for an event lie."""
+    return {"FLOTILLA_PAYLOADS_BUCKET": state.payloads_name}
+
+
+def task_payloads(fleet: Fleet, state: StateStack) -> Environment:
+    """The same, and from which size on, for whoever makes such values."""
+    return {**payloads(state), "FLOTILLA_INLINE_PAYLOAD_BYTES": str(fleet.payloads.inline_bytes)}
+
+
+def control(state: StateStack) -> Environment:
+    """The table of mutable coordination."""
+    return {"FLOTILLA_CONTROL_TABLE": state.control.table_name}
+
+
+def views(state: StateStack) -> Environment:
+    """The read model."""
+    return {"FLOTILLA_VIEWS_TABLE": state.views.table_name}
+
+
+def archive(state: StateStack) -> Environment:
+    """Finished logs."""
+    return {"FLOTILLA_ARCHIVE_BUCKET": state.archive_name}
+
+
+def archiving(fleet: Fleet, state: StateStack) -> Environment:
+    """The same, and how long they stay there, for whoever writes them."""
+    return {**archive(state), "FLOTILLA_ARCHIVE_DAYS": str(fleet.retention.archive_days)}
+
+
+def lane_queues(stack: cdk.Stack, lanes: Mapping[str, FifoLane]) -> Environment:
     """The queues of `lanes`, as JSON: `{"critical": {"queue_url": …, "dlq_url": …}}`."""
     urls = {
         name: {"queue_url": lane.queue.queue_url, "dlq_url": lane.dead_letters.queue_url}
         for name, lane in lanes.items()
     }
-    return stack.to_json_string(urls)
+    return {"FLOTILLA_LANES": stack.to_json_string(urls)}
+
+
+def delay_queues(stack: cdk.Stack, lanes: LanesStack) -> Environment:
+    """The delay ladder, as JSON: `{"15": {"queue_url": …, "queue_arn": …}}`."""
+    tiers = {
+        str(seconds): {"queue_url": tier.queue_url, "queue_arn": tier.queue_arn}
+        for seconds, tier in lanes.delays.tiers.items()
+    }
+    return {"FLOTILLA_DELAYS": stack.to_json_string(tiers)}
+
+
+def delay_dead_letters(lanes: LanesStack) -> Environment:
+    """The dead letter queue of all tiers."""
+    return {"FLOTILLA_DELAYS_DLQ_URL": lanes.delays.dead_letters.queue_url}
+
+
+def schedules(stack: cdk.Stack, lanes: LanesStack) -> Environment:
+    """What a schedule into the delay ladder is made of, as JSON: `{"group": …, "role_arn": …, "target_arn": …}`."""
+    made_of = {
+        "group": lanes.schedule_group,
+        "role_arn": lanes.schedule_role.role_arn,
+        "target_arn": lanes.delays.entrance.queue_arn,
+    }
+    return {"FLOTILLA_SCHEDULES": stack.to_json_string(made_of)}
+
+
+def workers(fleet: Fleet) -> Environment:
+    """Who works off each lane, as JSON: `{"critical": {"function": …, "maximum_concurrency": …, …}}`."""
+    by_lane = {
+        name: {
+            "function": worker_name(fleet, name),
+            "maximum_concurrency": lane.maximum_concurrency,
+            "reserved_concurrency": lane.reserved_concurrency,
+        }
+        for name, lane in fleet.lanes.items()
+    }
+    return {"FLOTILLA_WORKERS": json.dumps(by_lane)}
+
+
+def worker_name(fleet: Fleet, lane: str) -> str:
+    """The name of the function that works off a lane."""
+    return f"{fleet.name}-worker-{lane}"
+
+
+def session_memory(fleet: Fleet) -> Environment:
+    """How long a session's turns are kept."""
+    return {"FLOTILLA_SESSION_DAYS": str(fleet.retention.session_days)}
+
+
+def webhook_deliveries(lanes: LanesStack) -> Environment:
+    """The queue of deliveries to clients' endpoints."""
+    return {"FLOTILLA_WEBHOOKS_QUEUE_URL": lanes.webhooks.queue_url}
+
+
+def webhook_dead_letters(lanes: LanesStack) -> Environment:
+    """Their dead letter queue."""
+    return {"FLOTILLA_WEBHOOKS_DLQ_URL": lanes.webhook_dead_letters.queue_url}
+
+
+def webhook_targets(fleet: Fleet) -> Environment:
+    """Hosts that deliveries may go to though they are private, as a JSON list."""
+    return {"FLOTILLA_WEBHOOK_ALLOW": json.dumps(fleet.webhooks.allow)}

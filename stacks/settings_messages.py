@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,8 +16,16 @@ _NAMES = {
     "lanes": "lower-case letters and digits, beginning with a letter, at most 16 characters",
     "agents": "letters, digits, dots, hyphens and underscores, at most 128 characters",
     "runtime": "the name boto3 has for the service",
+    "webhooks": "a host's name or address in lower case, without scheme and port",
 }
 """What a name may be, by the first part of its key."""
+
+_TYPES = {
+    "bool": ("true or false", "true or false"),
+    "int": ("a whole number", "whole numbers"),
+    "float": ("a number", "numbers"),
+}
+"""By what is in an annotation's name, in the singular and the plural."""
 
 _TABLES_OF_FREE_NAMES: dict[tuple[str, ...], str] = {
     ("lanes",): "at least one table [lanes.<name>]",
@@ -77,13 +85,32 @@ def _allowed_at(path: Sequence[str]) -> str:
         return _TABLES_OF_FREE_NAMES[tuple(path)]
     if _model_at(path) is not None:
         return "a table"
-    model = _model_at(path[:-1])
-    if model is None or path[-1] not in model.model_fields:
-        return "a text"  # An item of a list; all lists are of texts.
-    field = model.model_fields[path[-1]]
-    types = {"bool": "true or false", "tuple": "a list of texts", "int": "a whole number", "float": "a number"}
-    kind = next((name for key, name in types.items() if key in str(field.annotation)), "a text")
-    return kind + _range(field.metadata)
+    if (model := _model_at(path[:-1])) is not None and path[-1] in model.model_fields:
+        field = model.model_fields[path[-1]]
+        return _described(field.annotation, field.metadata)
+    # An item of a list.
+    if (model := _model_at(path[:-2])) is not None and path[-2] in model.model_fields:
+        return _described(get_args(model.model_fields[path[-2]].annotation)[0], ())
+    return "a text"
+
+
+def _described(annotation: Any, constraints: Sequence[Any], *, many: bool = False) -> str:
+    if get_origin(annotation) is Annotated:
+        inner, field = get_args(annotation)
+        return _described(inner, field.metadata, many=many)
+    if get_origin(annotation) is Literal:
+        return ", ".join(repr(each) for each in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        length = _length(constraints)
+        return f"a list of {length}{_described(get_args(annotation)[0], (), many=True)}"
+    one, more = next((names for key, names in _TYPES.items() if key in str(annotation)), ("a text", "texts"))
+    return (more if many else one) + _range(constraints)
+
+
+def _length(constraints: Sequence[Any]) -> str:
+    least = next((each.min_length for each in constraints if hasattr(each, "min_length")), None)
+    most = next((each.max_length for each in constraints if hasattr(each, "max_length")), None)
+    return "" if least is None else f"{least} to {most} "
 
 
 def _range(constraints: Sequence[Any]) -> str:

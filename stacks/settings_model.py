@@ -28,6 +28,24 @@ LaneName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$", max_length=16)]
 
 AgentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=128)]
 
+TierSeconds = Annotated[int, Field(ge=1, le=900, strict=True)]
+"""SQS delays for 15 minutes at the most."""
+
+TaskStatus = Literal[
+    "scheduled",
+    "queued",
+    "running",
+    "retrying",
+    "parked",
+    "waiting",
+    "succeeded",
+    "dead_lettered",
+    "cancelled",
+    "expired",
+]
+
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
+
 AwsService = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
@@ -53,9 +71,80 @@ class Payloads(Section):
 
 
 class Retention(Section):
-    """How long a task is kept."""
+    """How long what is known of a task is kept.
+
+    Attributes:
+        days: A finished task and its log.
+        archive_days: Its log in the archive.
+        session_days: A session's memory, after its last turn.
+    """
 
     days: int = Field(default=30, ge=1, le=3650)
+    archive_days: int = Field(default=365, ge=1, le=36_500)
+    session_days: int = Field(default=30, ge=1, le=3650)
+
+
+class Delays(Section):
+    """The delay ladder: a queue for each tier, and the function that passes messages on.
+
+    Attributes:
+        tiers_seconds: How long each tier holds a message, shortest first.
+        maximum_concurrency: Invocations at once, of each tier.
+    """
+
+    tiers_seconds: Annotated[tuple[TierSeconds, ...], Field(min_length=1, max_length=10, strict=False)] = (
+        1,
+        15,
+        120,
+        480,
+        900,
+    )
+    maximum_concurrency: int = Field(default=5, ge=2, le=1000)
+
+
+class Broadcast(Section):
+    """Who is told of tasks' transitions besides webhooks.
+
+    Attributes:
+        transitions: Statuses whose beginning is told.
+        event_bus: Put each on an EventBridge bus.
+        topic: Publish each on an SNS topic.
+        example_subscriber: A queue that is subscribed to the topic, to look at and to copy.
+    """
+
+    transitions: Annotated[tuple[TaskStatus, ...], Field(strict=False)] = (
+        "succeeded",
+        "dead_lettered",
+        "cancelled",
+        "expired",
+    )
+    event_bus: bool = True
+    topic: bool = True
+    example_subscriber: bool = False
+
+
+class Webhooks(Section):
+    """Deliveries to clients' endpoints.
+
+    Attributes:
+        allow: Hosts that may be private, and spoken to without TLS. For trying things out.
+        maximum_concurrency: Invocations at once; each delivers up to ten.
+    """
+
+    allow: tuple[HostName, ...] = Field(default=(), strict=False)
+    maximum_concurrency: int = Field(default=10, ge=2, le=1000)
+
+
+class Reconciler(Section):
+    """The function that sends tasks their message again where it was lost."""
+
+    every_minutes: int = Field(default=1, ge=1, le=60)
+
+
+class Background(Section):
+    """The functions that neither answer clients nor run agents."""
+
+    memory_mb: Memory = 256
 
 
 class Logs(Section):
@@ -131,6 +220,11 @@ class Fleet(Section):
     retention: Retention = Retention()
     logs: Logs = Logs()
     api: Api = Api()
+    delays: Delays = Delays()
+    broadcast: Broadcast = Broadcast()
+    webhooks: Webhooks = Webhooks()
+    reconciler: Reconciler = Reconciler()
+    background: Background = Background()
     lanes: Annotated[Mapping[LaneName, Lane], Field(min_length=1), AfterValidator(MappingProxyType)]
     agents: Annotated[Mapping[AgentName, AgentOverride], AfterValidator(MappingProxyType)] = Field(
         default_factory=dict, validate_default=True

@@ -10,7 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stacks.background import reserved_concurrency
 from stacks.settings_model import Fleet
+
+LADDER_NAME = "delays"
+"""The delay ladder's dead letter queue is named as that of a lane of this name would be."""
 
 UNRESERVED_CONCURRENCY = 100
 """Lambda refuses a reservation that leaves an account less than this."""
@@ -33,6 +37,18 @@ class Problem:
 def problems_of(fleet: Fleet) -> Iterator[Problem]:
     """What is wrong with settings that are each valid by themselves."""
     yield from _lane_problems(fleet)
+    yield from _concurrency_problems(fleet)
+    yield from _delay_problems(fleet)
+    if fleet.retention.archive_days < fleet.retention.days:
+        yield Problem(
+            ("retention", "archive_days"),
+            f"must be at least retention.days ({fleet.retention.days}), not {fleet.retention.archive_days}: "
+            "the archive is what is left of a task whose log has expired",
+        )
+    if fleet.broadcast.example_subscriber and not fleet.broadcast.topic:
+        yield Problem(
+            ("broadcast", "example_subscriber"), "must be false where broadcast.topic is: it subscribes to it"
+        )
     if fleet.default_lane not in fleet.lanes:
         yield Problem(("default_lane",), no_such_lane(fleet.default_lane, fleet.lanes))
     for name, agent in fleet.agents.items():
@@ -43,6 +59,8 @@ def problems_of(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _lane_problems(fleet: Fleet) -> Iterator[Problem]:
+    if LADDER_NAME in fleet.lanes:
+        yield Problem(("lanes", LADDER_NAME), "is not allowed: the queues of the delay ladder have this name")
     for name, lane in fleet.lanes.items():
         if lane.reserved_concurrency < lane.maximum_concurrency:
             yield Problem(
@@ -50,14 +68,29 @@ def _lane_problems(fleet: Fleet) -> Iterator[Problem]:
                 f"must be at least maximum_concurrency ({lane.maximum_concurrency}), not {lane.reserved_concurrency}: "
                 "throttled receives use up a message's receive count, and healthy work ends in the dead letters",
             )
-    reserved = sum(lane.reserved_concurrency for lane in fleet.lanes.values())
+
+
+def _concurrency_problems(fleet: Fleet) -> Iterator[Problem]:
+    lanes = sum(lane.reserved_concurrency for lane in fleet.lanes.values())
+    others = reserved_concurrency(fleet)
     available = fleet.runtime.account_concurrency - UNRESERVED_CONCURRENCY
+    reserved = lanes + sum(others.values())
     if reserved > available:
+        listed = ", ".join(f"the {name} {amount}" for name, amount in others.items())
         yield Problem(
             ("lanes",),
-            f"the lanes reserve {reserved} concurrent executions, allowed are {available}: "
-            f"runtime.account_concurrency ({fleet.runtime.account_concurrency}) less the {UNRESERVED_CONCURRENCY} "
-            "that Lambda keeps unreserved",
+            f"the functions reserve {reserved} concurrent executions (the lanes {lanes}, {listed}), allowed are "
+            f"{available}: runtime.account_concurrency ({fleet.runtime.account_concurrency}) less the "
+            f"{UNRESERVED_CONCURRENCY} that Lambda keeps unreserved",
+        )
+
+
+def _delay_problems(fleet: Fleet) -> Iterator[Problem]:
+    tiers = fleet.delays.tiers_seconds
+    if list(tiers) != sorted(set(tiers)):
+        yield Problem(
+            ("delays", "tiers_seconds"),
+            f"{list(tiers)} is not allowed; allowed: each tier once, the shortest first: {sorted(set(tiers))}",
         )
 
 

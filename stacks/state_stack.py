@@ -1,4 +1,4 @@
-"""What outlives every deployment: the event log, coordination, and large payloads."""
+"""What outlives every deployment: the event log and its archive, the read model, coordination, and large payloads."""
 
 from __future__ import annotations
 
@@ -13,42 +13,70 @@ from stacks.settings_model import Fleet
 
 _EXPIRES_AT = "expires_at"
 
+VIEW_INDEXES = ("attention", "dead", "watch")
+"""Indexes of the read model; the keys of each are named after it."""
+
+_KEY = dynamodb.AttributeType.STRING
+_PK = dynamodb.Attribute(name="pk", type=_KEY)
+_SK = dynamodb.Attribute(name="sk", type=_KEY)
+
+_EVENT_MARGIN_DAYS = 14
+"""How much longer than `retention.days` an event is kept: what the keeper has to archive it before it expires."""
+
+_LONGEST_DELAY_DAYS = 365
+"""How far ahead a task may be due."""
+
 _GRACE_DAYS = 2
 """DynamoDB drops expired items within two days of their time: until then an event still finds its payload."""
 
 
 class StateStack(cdk.Stack):
-    """Two tables and a bucket.
+    """Three tables and two buckets.
 
     Attributes:
         events: The append-only log of every task. Key: `task_id`, `seq`.
         control: Keys and mutable coordination. Key: `pk`, `sk`.
+        views: The read model: one entry for each task, made of the log. Key: `pk`, `sk`. Its indexes hold only what
+            needs somebody's attention, so a task that meets no trouble writes none of them.
         payloads: Values too large for an event.
         payloads_name: The bucket's name, known to other stacks without a reference.
+        archive: Finished logs.
+        archive_name: As `payloads_name`.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, fleet: Fleet, place: Place) -> None:
-        super().__init__(scope, construct_id, description=f"{fleet.name}: event log, coordination, payloads")
+        super().__init__(
+            scope, construct_id, description=f"{fleet.name}: event log, read model, coordination, payloads"
+        )
         self._keeps_data = place.keeps_data
         self.events = self._table(
             "Events",
             f"{fleet.name}-events",
-            partition_key=dynamodb.Attribute(name="task_id", type=dynamodb.AttributeType.STRING),
+            partition_key=dynamodb.Attribute(name="task_id", type=_KEY),
             sort_key=dynamodb.Attribute(name="seq", type=dynamodb.AttributeType.NUMBER),
             stream=dynamodb.StreamViewType.NEW_IMAGE,
         )
-        self.control = self._table(
-            "Control",
-            f"{fleet.name}-control",
-            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
-            sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
-        )
+        self.control = self._table("Control", f"{fleet.name}-control")
+        self.views = self._table("Views", f"{fleet.name}-views")
+        for index in VIEW_INDEXES:
+            self.views.add_global_secondary_index(
+                index_name=index,
+                partition_key=dynamodb.Attribute(name=f"{index}_pk", type=_KEY),
+                sort_key=dynamodb.Attribute(name=f"{index}_sk", type=_KEY),
+            )
         # Bucket names are the world's, not the account's.
-        self.payloads_name = f"{fleet.name}-payloads-{cdk.Aws.ACCOUNT_ID}-{cdk.Aws.REGION}"
-        self.payloads = self._bucket(self.payloads_name, fleet.retention.days)
+        place_in_the_world = f"{cdk.Aws.ACCOUNT_ID}-{cdk.Aws.REGION}"
+        self.payloads_name = f"{fleet.name}-payloads-{place_in_the_world}"
+        # An object's age does not tell when its task is due: the input of one that is a year away must still be there.
+        kept_days = fleet.retention.days + _LONGEST_DELAY_DAYS + _EVENT_MARGIN_DAYS + _GRACE_DAYS
+        self.payloads = self._bucket("Payloads", self.payloads_name, kept_days)
+        self.archive_name = f"{fleet.name}-archive-{place_in_the_world}"
+        self.archive = self._bucket("Archive", self.archive_name, fleet.retention.archive_days)
         cdk.CfnOutput(self, "EventsTable", value=self.events.table_name)
         cdk.CfnOutput(self, "ControlTable", value=self.control.table_name)
+        cdk.CfnOutput(self, "ViewsTable", value=self.views.table_name)
         cdk.CfnOutput(self, "PayloadsBucket", value=self.payloads.bucket_name)
+        cdk.CfnOutput(self, "ArchiveBucket", value=self.archive.bucket_name)
 
     @property
     def _removal_policy(self) -> cdk.RemovalPolicy:
@@ -59,8 +87,8 @@ class StateStack(cdk.Stack):
         construct_id: str,
         name: str,
         *,
-        partition_key: dynamodb.Attribute,
-        sort_key: dynamodb.Attribute,
+        partition_key: dynamodb.Attribute = _PK,
+        sort_key: dynamodb.Attribute = _SK,
         stream: dynamodb.StreamViewType | None = None,
     ) -> dynamodb.Table:
         return dynamodb.Table(
@@ -79,10 +107,10 @@ class StateStack(cdk.Stack):
             removal_policy=self._removal_policy,
         )
 
-    def _bucket(self, name: str, retention_days: int) -> s3.Bucket:
+    def _bucket(self, construct_id: str, name: str, kept_days: int) -> s3.Bucket:
         bucket = s3.Bucket(
             self,
-            "Payloads",
+            construct_id,
             bucket_name=name,
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
@@ -92,7 +120,7 @@ class StateStack(cdk.Stack):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="forget",
-                    expiration=cdk.Duration.days(retention_days + _GRACE_DAYS),
+                    expiration=cdk.Duration.days(kept_days),
                     abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
                 )
             ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
+from stacks import environment
 from stacks.bundling import Bundles
 from stacks.constructs import permissions
 from stacks.constructs.fifo_lane import FifoLane
@@ -12,13 +13,15 @@ from stacks.constructs.fleet_function import FunctionShape
 from stacks.constructs.permissions import Permission
 from stacks.constructs.runtime_layers import RuntimeLayers
 from stacks.constructs.worker_function import WorkerFunction
-from stacks.environment import lane_queues, task_environment
 from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
 from stacks.state_stack import StateStack
 
-_DIAGNOSTICS_PREFIX = "DIAGNOSTICS#"
-"""Begins the keys under which diagnostic agents count."""
+_PAUSES = "PAUSE"
+_SESSIONS = "SESSION#*"
+_CACHE = "CACHE#*"
+_DIAGNOSTICS = "DIAGNOSTICS#*"
+"""Partitions of the control table. It also holds the keys of clients, which no agent may reach."""
 
 
 class WorkersStack(cdk.Stack):
@@ -38,6 +41,7 @@ class WorkersStack(cdk.Stack):
         self._fleet = fleet
         self._bundles = bundles
         self._state = state
+        self._lanes = lanes
         self._layers = RuntimeLayers(self, "Layers", bundles=bundles, fleet=fleet.name)
         for name, queues in lanes.lanes.items():
             worker = self._worker(name, queues)
@@ -49,25 +53,34 @@ class WorkersStack(cdk.Stack):
             self,
             name.capitalize(),
             shape=FunctionShape(
-                name=f"{self._fleet.name}-worker-{name}",
+                name=environment.worker_name(self._fleet, name),
                 package="worker",
-                code=self._bundles.functions["worker"],
+                code=self._bundles.function("worker"),
                 timeout_seconds=lane.timeout_seconds,
                 memory_mb=lane.memory_mb,
                 reserved_concurrency=lane.reserved_concurrency,
+                loops_on_purpose=True,
             ),
             layers=self._layers,
             logging=self._fleet.logs,
             environment={
-                **task_environment(self._fleet, self._state),
-                "FLOTILLA_LANES": lane_queues(self, {name: queues}),
+                **environment.event_log(self._fleet, self._state),
+                **environment.task_payloads(self._fleet, self._state),
+                **environment.control(self._state),
+                **environment.lane_queues(self, {name: queues}),
+                **environment.delay_queues(self, self._lanes),
+                **environment.session_memory(self._fleet),
                 "FLOTILLA_LANE": name,
-                **self._told_to_diagnostics(),
+                "FLOTILLA_SESSION_DAYS": str(self._fleet.retention.session_days),
             },
             permissions=[
                 permissions.append_and_read(self._state.events),
-                permissions.keep_payloads(self._state.payloads_name),
+                permissions.within(self._state.control, ["Query"], [_PAUSES, _SESSIONS]),
+                permissions.within(self._state.control, ["PutItem"], [_SESSIONS]),
+                permissions.within(self._state.control, ["GetItem", "PutItem", "UpdateItem"], [_CACHE]),
+                permissions.keep_objects(self._state.payloads_name),
                 permissions.work_off(queues.queue),
+                permissions.send([*self._lanes.delays.tiers.values()]),
                 # A message that can never be read is put aside.
                 permissions.send([queues.dead_letters]),
                 *self._granted_to_diagnostics(),
@@ -76,12 +89,8 @@ class WorkersStack(cdk.Stack):
             lane=lane,
         )
 
-    def _told_to_diagnostics(self) -> dict[str, str]:
-        if not self._fleet.diagnostics:
-            return {}
-        return {"FLOTILLA_CONTROL_TABLE": self._state.control.table_name}
-
     def _granted_to_diagnostics(self) -> list[Permission]:
-        # The diagnostic agents count what really happened outside the event log. Their table also holds the keys of
-        # clients, which no agent may reach.
-        return [permissions.count(self._state.control, _DIAGNOSTICS_PREFIX)] if self._fleet.diagnostics else []
+        # The diagnostic agents count what really happened outside the event log.
+        if not self._fleet.diagnostics:
+            return []
+        return [permissions.within(self._state.control, ["UpdateItem"], [_DIAGNOSTICS])]

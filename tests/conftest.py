@@ -98,6 +98,22 @@ def control_table(dynamodb: DynamoDBClient, templates: Templates) -> str:
 
 
 @pytest.fixture
+def views_table(dynamodb: DynamoDBClient, templates: Templates) -> str:
+    """Name of the read model's table, made from the template's keys and indexes."""
+    from tests.aws_resources import make_table
+
+    return make_table(dynamodb, templates, "flotilla-views")
+
+
+@pytest.fixture
+def archive_bucket(s3: S3Client, templates: Templates) -> str:
+    """Name of the archive bucket."""
+    from tests.aws_resources import make_bucket
+
+    return make_bucket(s3, templates, "archive")
+
+
+@pytest.fixture
 def payloads_bucket(s3: S3Client, templates: Templates) -> str:
     """Name of the payloads bucket."""
     from tests.aws_resources import make_bucket
@@ -107,7 +123,7 @@ def payloads_bucket(s3: S3Client, templates: Templates) -> str:
 
 @pytest.fixture
 def queue_urls(sqs: SQSClient, templates: Templates) -> dict[str, str]:
-    """URLs of the lanes' queues and dead letter queues, by the queues' names."""
+    """URLs of all queues, by the queues' names."""
     from tests.aws_resources import make_queues
 
     return make_queues(sqs, templates)

@@ -83,6 +83,16 @@ class Templates:
         assert len(found) == 1, f"{len(found)} resources of type {kind} with {properties}"
         return found[0]
 
+    @property
+    def schedule_role(self) -> Resource:
+        """The role that EventBridge Scheduler acts as."""
+        (role,) = [
+            role
+            for role in self.resources("AWS::IAM::Role")
+            if "scheduler.amazonaws.com" in json.dumps(role.body["Properties"]["AssumeRolePolicyDocument"])
+        ]
+        return role
+
     def resolve(self, stack: str, value: Any) -> Any:
         """`value` with every reference replaced by what it will be."""
         match value:
@@ -90,6 +100,8 @@ class Templates:
                 return _PSEUDO.get(name) or self._resource(stack, name).reference
             case {"Fn::GetAtt": [name, "Arn"]}:
                 return self._resource(stack, name).arn
+            case {"Fn::GetAtt": [name, "StreamArn"]}:
+                return f"{self._resource(stack, name).arn}/stream/newest"
             case {"Fn::GetAtt": [name, attribute]}:
                 return f"{name}.{attribute}"
             case {"Fn::Join": [separator, parts]}:
@@ -131,7 +143,7 @@ class Resource:
         name = self._name
         if self.body["Type"] == "AWS::SQS::Queue":
             return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
-        return name
+        return self.arn if self.body["Type"] == "AWS::SNS::Topic" else name
 
     @property
     def arn(self) -> str:
@@ -140,10 +152,14 @@ class Resource:
         name = self._name
         return {
             "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{place}:table/{name}",
+            "AWS::Events::EventBus": f"arn:aws:events:{place}:event-bus/{name}",
+            "AWS::Events::Rule": f"arn:aws:events:{place}:rule/{name}",
             "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{name}",
             "AWS::Lambda::Function": f"arn:aws:lambda:{place}:function:{name}",
             "AWS::Logs::LogGroup": f"arn:aws:logs:{place}:log-group:{name}:*",
             "AWS::S3::Bucket": f"arn:aws:s3:::{name}",
+            "AWS::SNS::Topic": f"arn:aws:sns:{place}:{name}",
+            "AWS::Scheduler::ScheduleGroup": f"arn:aws:scheduler:{place}:schedule-group/{name}",
             "AWS::SQS::Queue": f"arn:aws:sqs:{place}:{name}",
         }[self.body["Type"]]
 
@@ -158,7 +174,7 @@ class Resource:
     @property
     def _name(self) -> str:
         properties = self.body.get("Properties", {})
-        for key in ("TableName", "QueueName", "BucketName", "FunctionName", "LogGroupName"):
+        for key in ("TableName", "QueueName", "BucketName", "FunctionName", "LogGroupName", "TopicName", "Name"):
             if key in properties and self.body["Type"] != "AWS::Lambda::EventSourceMapping":
                 return str(self.templates.resolve(self.stack, properties[key]))
         return self.logical_id

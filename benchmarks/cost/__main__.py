@@ -99,8 +99,9 @@ def _section(name: str, lines: list[Line], count: dict[str, Any]) -> str:
         f"## A task {name}\n\n"
         f"{table(['what', 'a task', '$ for a million', '$ for a million tasks'], rows)}\n\n"
         f"Aim: at most ${_AIMS[name]:.2f}; {_LOG_WRITES_AIM:.0f} write units on the log, at most "
-        f"{_VIEW_WRITES_AIM:.0f} on the views. Counted over {_TASKS:,} tasks with inputs of {_INPUT_CHARACTERS} characters. Lambda's time is "
-        f"processor time measured here and an assumed wait a call ({waits} ms an invocation).\n\n"
+        f"{_VIEW_WRITES_AIM:.0f} on the views. Counted over {_TASKS:,} tasks with inputs of {_INPUT_CHARACTERS} "
+        f"characters. Lambda's time is processor time measured here and an assumed wait for AWS calls "
+        f"({waits} ms an invocation).\n\n"
         f"{table(['call', 'a task'], calls)}"
     )
 

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flotilla.agents.catalog import AgentSpec, Catalog
+from flotilla.coordination import Pause, holding
+from flotilla.ports import Pauses
 from functions.api.gateway import Response
 from functions.api.routing import Call
-from functions.api.tasks import Lanes
+from functions.api.states import show_hold
+from functions.api.submissions import Lanes
 
 
 class AgentRoutes:
-    """Answers the calls about agents."""
+    """Answers the calls about agents.
 
-    def __init__(self, catalog: Catalog, lanes: Lanes) -> None:
+    Args:
+        catalog: The deployed agents.
+        lanes: The lanes.
+        pauses: What is paused.
+    """
+
+    def __init__(self, catalog: Catalog, lanes: Lanes, pauses: Pauses) -> None:
         self._catalog = catalog
         self._lanes = lanes
+        self._pauses = pauses
 
     async def list(self, _call: Call) -> Response:
-        """`GET /v1/agents`."""
-        return Response(200, {"items": [self._view(agent) for agent in self._catalog], "next_cursor": None})
+        """`GET /v1/agents`. An agent is paused, too, while its lane or the fleet is: `pause` says what holds it up."""
+        pauses = await self._pauses.read()
+        return Response(200, {"items": [self._view(agent, pauses) for agent in self._catalog], "next_cursor": None})
 
-    def _view(self, agent: AgentSpec) -> dict[str, Any]:
+    def _view(self, agent: AgentSpec, pauses: Sequence[Pause]) -> dict[str, Any]:
+        lane = self._lanes.for_task(None, agent)
         return {
             "name": agent.name,
             "version": agent.version,
-            "lane": self._lanes.for_task(None, agent),
+            "lane": lane,
             "input_schema": agent.input_schema,
             "output_schema": agent.output_schema,
             "integrations": list(agent.integrations),
-            "state": "active",
+            **show_hold(holding(pauses, lane=lane, agent=agent.name)),
         }

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
 from typing import Any
 
 from flotilla.clock import Clock
-from flotilla.errors import IdempotencyKeyReusedError, InvalidInputError, RetryableError, UnknownAgentError
+from flotilla.errors import RetryableError
+from functions.api.expected_errors import problem_of, unexpected
 from functions.api.gateway import PROBLEM_TYPE, Request, Response
 from functions.api.identity import identity_of
-from functions.api.problems import Problem, RefusalError
+from functions.api.problems import Problem
 from functions.api.routing import Call, Router
 
 logger = logging.getLogger("flotilla.api")
-
-_RETRY_AFTER_SECONDS = 2
 
 
 class Application:
@@ -50,7 +48,7 @@ class Application:
             response = await self._answer_or_refuse(request, log)
         except Exception:
             logger.exception("request failed", extra=log)
-            response = _problem(request, Problem("internal-error", "The error is recorded under the request_id."))
+            response = _problem(request, unexpected())
         log.update(status=response.status, ms=self._clock.now_ms() - began_ms)
         logger.info("request", extra=log)
         return response
@@ -60,20 +58,11 @@ class Application:
         try:
             async with asyncio.timeout((request.ends_ms - self._clock.now_ms()) / 1000):
                 return await self._call(request, log)
-        except RefusalError as refused:
-            problem = refused.problem
-        except UnknownAgentError:
-            problem = Problem("unknown-agent", "No agent of that name is deployed.")
-        except IdempotencyKeyReusedError:
-            problem = Problem("idempotency-key-reused", "Use a new key for a new request, or repeat the first one.")
-        except InvalidInputError as invalid:
-            problem = Problem("invalid-input", invalid.message, tuple(invalid.errors))
-        except RetryableError as error:
-            logger.warning("a store did not answer", extra={**log, "code": error.code, "error": error.message})
-            problem = _unavailable(error.retry_after_seconds)
-        except TimeoutError:
-            logger.warning("no answer in time", extra=log)
-            problem = _unavailable(None)
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None:
+                raise
+            _note(error, log)
         log["problem"] = problem.slug
         return _problem(request, problem)
 
@@ -88,14 +77,12 @@ class Application:
         return await route.endpoint(Call(request, identity, parameters, log))
 
 
-def _unavailable(retry_after_seconds: float | None) -> Problem:
-    seconds = _RETRY_AFTER_SECONDS if retry_after_seconds is None else max(1, math.ceil(retry_after_seconds))
-    return Problem(
-        "unavailable",
-        "Something this request needs did not answer. Repeat it, with the same Idempotency-Key if it had one; "
-        "without one it may have been accepted all the same.",
-        headers={"retry-after": str(seconds)},
-    )
+def _note(error: Exception, log: dict[str, Any]) -> None:
+    """Log what is expected, but no client's doing."""
+    if isinstance(error, RetryableError):
+        logger.warning("a store did not answer", extra={**log, "code": error.code, "error": error.message})
+    elif isinstance(error, TimeoutError):
+        logger.warning("no answer in time", extra=log)
 
 
 def _problem(request: Request, problem: Problem) -> Response:

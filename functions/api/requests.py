@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -48,27 +48,123 @@ Time = Annotated[
 NotAvailable = Annotated[None, BeforeValidator(_not_available)]
 """A member of the contract whose mechanism is not deployed: refused, since passing it over would be a lie."""
 
+LONGEST_DELAY_SECONDS = 31_536_000
+"""365 days."""
+
 Label = Annotated[str, Field(max_length=256)]
 LabelName = Annotated[str, Field(min_length=1, max_length=64)]
+AgentName = Annotated[str, Field(min_length=1, max_length=128)]
+LaneName = Annotated[str, Field(min_length=1, max_length=64)]
+Session = Annotated[str, Field(min_length=1, max_length=256)]
+TaskId = Annotated[str, Field(pattern=r"^tsk_[0-9a-f]{32}$")]
+Cursor = Annotated[str, Field(min_length=1, max_length=2048)]
+Cause = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class TaskRequest(BaseModel):
+class _Request(BaseModel):
+    # A request's validator is built when the first of its kind comes: a cold start has use for one of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+
+class TaskRequest(_Request):
     """The body of `POST /v1/tasks`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    agent: Annotated[str, Field(min_length=1, max_length=128)]
+    agent: AgentName
     input: Any
-    lane: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    session: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    lane: LaneName | None = None
+    session: Session | None = None
+    delay_seconds: Annotated[float, Field(ge=1, le=LONGEST_DELAY_SECONDS)] | None = None
+    run_at: Time | None = None
     deadline: Time | None = None
     max_attempts: Annotated[int, Field(ge=1, le=20)] | None = None
     labels: Annotated[dict[LabelName, Label], Field(max_length=16)] | None = None
+    webhook: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
     input_ref: NotAvailable | None = None
-    delay_seconds: NotAvailable | None = None
-    run_at: NotAvailable | None = None
     budget_usd: NotAvailable | None = None
-    webhook: NotAvailable | None = None
+
+
+class CancelRequest(_Request):
+    """The body of `POST /v1/tasks/{task_id}/cancel`: nothing is to be said."""
+
+
+class RedriveRequest(_Request):
+    """The body of `POST /v1/tasks/{task_id}/redrive`; an `input` takes the place of the task's own."""
+
+    input: Any = None
+
+    @property
+    def corrects(self) -> bool:
+        """There is an input; null is one too."""
+        return "input" in self.model_fields_set
+
+
+class DeadLetterFilter(_Request):
+    """Which dead letters; all of them where it says nothing. A cause is one's text or fingerprint."""
+
+    agent: AgentName | None = None
+    cause: Cause | None = None
+
+
+class RedriveManyRequest(RedriveRequest):
+    """The body of `POST /v1/dead-letters/redrive`: either a `filter` or `ids`; an `input` for a single id only."""
+
+    filter: DeadLetterFilter | None = None
+    ids: Annotated[list[TaskId], Field(min_length=1, max_length=500)] | None = None
+    dry_run: bool = False
+    rate_per_second: Annotated[float, Field(ge=0.1, le=100)] = 20.0
+    cursor: Cursor | None = None
+
+
+def _whole_number(value: Any) -> Any:
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    raise PydanticCustomError("whole_number", "must be a whole number")
+
+
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
+
+Limit = Annotated[
+    int, BeforeValidator(_whole_number), Field(ge=1, le=100), WithJsonSchema({"type": "integer"}, mode="validation")
+]
+
+
+class TaskListQuery(_Request):
+    """The query of `GET /v1/tasks`."""
+
+    status: (
+        Literal[
+            "scheduled",
+            "queued",
+            "running",
+            "retrying",
+            "parked",
+            "waiting",
+            "succeeded",
+            "dead_lettered",
+            "cancelled",
+            "expired",
+        ]
+        | None
+    ) = None
+    agent: AgentName | None = None
+    lane: LaneName | None = None
+    session: Session | None = None
+    created_after: Time | None = None
+    limit: Limit = 20
+    cursor: Cursor | None = None
+
+
+class DeadLetterListQuery(_Request):
+    """The query of `GET /v1/dead-letters`."""
+
+    agent: AgentName | None = None
+    cause: Cause | None = None
+    limit: Limit = 20
+    cursor: Cursor | None = None
+
+
+class NoQuery(_Request):
+    """The query of a call that takes none."""
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -85,11 +181,29 @@ def read(model: type[M], value: Any) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
         raise InvalidInputError(
             "The request has members that are wrong or missing.",
-            [(pointer(item["loc"]), _message(item["type"], item["msg"])) for item in found[:MAX_ERRORS]],
+            [(pointer(item["loc"]), _message(item["type"], item["msg"])) for item in _found(error)],
         ) from None
+
+
+def read_query(model: type[M], query: Mapping[str, str]) -> M:
+    """Make a request of a query's parameters.
+
+    Raises:
+        InvalidInputError: It is none; names each parameter that is wrong, and repeats no value.
+    """
+    try:
+        return model.model_validate(dict(query))
+    except ValidationError as error:
+        raise InvalidInputError(
+            "The query has parameters that are wrong.",
+            [("?" + pointer(item["loc"])[1:], _message(item["type"], item["msg"])) for item in _found(error)],
+        ) from None
+
+
+def _found(error: ValidationError) -> list[Any]:
+    return list(error.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS])
 
 
 def pointer(parts: tuple[int | str, ...] | list[int | str]) -> str:

@@ -8,11 +8,16 @@ from typing import Any
 
 from flotilla.clock import rfc3339
 from flotilla.events import TaskState
-from flotilla.models import Payload
+from flotilla.models import Payload, canonical_json
 from flotilla.services.claim_check import ClaimCheck
 
 MAX_INLINE_BYTES = 1_048_576
 """A value whose JSON is longer is shown as a link."""
+
+MAX_LISTED_BYTES = 4096
+"""A value whose JSON is longer is left out of lists: a hundred tasks must fit one response."""
+
+_MAY_BE_LARGE = ("input", "output", "labels")
 
 _NO_USAGE: dict[str, Any] = {
     "duration_ms": None,
@@ -51,34 +56,23 @@ class TaskViews:
         (task_input, input_url), (output, output_url) = await asyncio.gather(
             self._value_or_link(state.input), self._value_or_link(state.output)
         )
-        path = task_path(state.task_id)
-        view = {
-            "id": state.task_id,
-            "tenant": state.tenant,
-            "agent": state.agent,
-            "agent_version": state.agent_version,
-            "lane": state.lane,
-            "session": state.session,
-            "status": state.status.value,
-            "attempt": state.attempt,
-            "max_attempts": state.max_attempts,
-            "created_at": _time(state.created_at_ms),
-            "due_at": _time(state.due_at_ms if state.next_attempt_ms is None else state.next_attempt_ms),
-            "started_at": _time(state.started_at_ms),
-            "finished_at": _time(state.finished_at_ms),
-            "deadline": _time(state.deadline_ms),
-            "input": task_input,
-            "output": output,
-            "error": None if state.error is None else state.error.to_json(),
-            "usage": {name: state.usage.get(name, nothing) for name, nothing in _NO_USAGE.items()},
-            "labels": state.labels,
-            "links": {"self": path, "events": f"{path}/events"},
-        }
+        view = _view(state, task_input, output)
         if input_url is not None:
             view["input_url"] = input_url
         if output_url is not None:
             view["output_url"] = output_url
         return view
+
+    def show_in_list(self, state: TaskState) -> dict[str, Any]:
+        """The task as one of many: a value that is not small is null, and named by `omitted`."""
+        outside = {name for name in ("input", "output") if (held := getattr(state, name)) and held.ref is not None}
+        view = _view(
+            state,
+            None if "input" in outside else state.input.inline,
+            None if "output" in outside or state.output is None else state.output.inline,
+        )
+        omitted = [name for name in _MAY_BE_LARGE if name in outside or _size(view[name]) > MAX_LISTED_BYTES]
+        return view | dict.fromkeys(omitted) | {"omitted": omitted} if omitted else view
 
     async def _value_or_link(self, payload: Payload | None) -> tuple[Any, str | None]:
         if payload is None:
@@ -86,6 +80,36 @@ class TaskViews:
         if payload.ref is not None and payload.size_bytes > MAX_INLINE_BYTES:
             return None, self._download_link(payload.ref)
         return await self._claim_check.check_out(payload), None
+
+
+def _size(value: Any) -> int:
+    return len(canonical_json(value).encode())
+
+
+def _view(state: TaskState, task_input: Any, output: Any) -> dict[str, Any]:
+    path = task_path(state.task_id)
+    return {
+        "id": state.task_id,
+        "tenant": state.tenant,
+        "agent": state.agent,
+        "agent_version": state.agent_version,
+        "lane": state.lane,
+        "session": state.session,
+        "status": state.status.value,
+        "attempt": state.attempt,
+        "max_attempts": state.max_attempts,
+        "created_at": _time(state.created_at_ms),
+        "due_at": _time(state.due_at_ms if state.next_attempt_ms is None else state.next_attempt_ms),
+        "started_at": _time(state.started_at_ms),
+        "finished_at": _time(state.finished_at_ms),
+        "deadline": _time(state.deadline_ms),
+        "input": task_input,
+        "output": output,
+        "error": None if state.error is None else state.error.to_json(),
+        "usage": {name: state.usage.get(name, nothing) for name, nothing in _NO_USAGE.items()},
+        "labels": state.labels,
+        "links": {"self": path, "events": f"{path}/events"},
+    }
 
 
 def _time(at_ms: int | None) -> str | None:

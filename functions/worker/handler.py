@@ -11,7 +11,11 @@ from flotilla.agents.catalog import Catalog
 from flotilla.agents.loader import AgentLoader
 from flotilla.clock import SystemClock
 from flotilla.dynamo.event_log import DynamoEventLog
+from flotilla.dynamo.flights import DynamoFlights
+from flotilla.dynamo.pauses import DynamoPauses
+from flotilla.dynamo.session_turns import DynamoSessionTurns
 from flotilla.models import Delivery
+from flotilla.primitives.ladder import Ladder
 from flotilla.runtime import clients, logging, threads
 from flotilla.runtime.settings import WorkerSettings
 from flotilla.runtime.watchdog import LeaseWatchdog
@@ -19,7 +23,12 @@ from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
 from flotilla.services.claim_check import ClaimCheck
-from flotilla.sqs.lanes import SqsLaneReceipts
+from flotilla.services.dispatch import Dispatch
+from flotilla.services.gate import Gate
+from flotilla.services.pause_board import PauseBoard
+from flotilla.services.single_flight import SingleFlight
+from flotilla.sqs.delays import SqsDelays
+from flotilla.sqs.lanes import SqsLaneReceipts, SqsLanes
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -34,19 +43,36 @@ def _tools() -> AttemptTools:
     settings = WorkerSettings.read()
     lane = settings.lanes[settings.lane]
     clock = SystemClock()
+    chance = random.Random()
     aws = threads.ThreadRunner("aws", _AWS_THREADS)
+    log = DynamoEventLog(clients.dynamodb(), settings.events_table, settings.retention_days, aws)
+    store = S3PayloadStore(clients.s3, settings.payloads_bucket, aws)
+    claim_check = ClaimCheck(store, settings.inline_payload_bytes)
+    control = settings.control_table
     return AttemptTools(
-        log=DynamoEventLog(clients.dynamodb(), settings.events_table, settings.retention_days, aws),
+        log=log,
         receipts=SqsLaneReceipts(clients.sqs(), lane.queue_url, lane.dlq_url, aws),
-        claim_check=ClaimCheck(
-            S3PayloadStore(clients.s3, settings.payloads_bucket, aws), settings.inline_payload_bytes
+        dispatch=Dispatch(
+            lanes=SqsLanes(clients.sqs(), {settings.lane: lane.queue_url}, aws),
+            delays=SqsDelays(clients.sqs(), {tier: queue.queue_url for tier, queue in settings.delays.items()}, aws),
+            schedules=None,
+            ladder=Ladder(settings.delays),
+            clock=clock,
         ),
+        gate=Gate(
+            pauses=PauseBoard(DynamoPauses(clients.dynamodb(), control, aws), clock),
+            flights=SingleFlight(DynamoFlights(clients.dynamodb(), control, aws), log, claim_check, clock, chance),
+            clock=clock,
+            random=chance,
+        ),
+        turns=DynamoSessionTurns(clients.dynamodb(), control, settings.session_days, clock, aws),
+        claim_check=claim_check,
         catalog=Catalog.deployed(),
         loader=AgentLoader(),
         clock=clock,
         run_agent=threads.ThreadRunner("agent", _AGENT_THREADS),
         watchdog=LeaseWatchdog(clock),
-        random=random.Random(),
+        random=chance,
     )
 
 

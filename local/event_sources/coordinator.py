@@ -15,15 +15,17 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.clients import client
+from local.event_sources.activity import Activity
 from local.event_sources.invocation import Invoker
 from local.event_sources.mappings import Mapping, read_mapping
 from local.event_sources.slots import Limits, SlotLedger
 from local.event_sources.sqs_source import SqsSource
+from local.event_sources.stream_feed import StreamFeed
 from local.event_sources.stream_source import StreamSource
 
 _LOG = logging.getLogger("local.event_sources")
 _REFRESH_SECONDS = 2.0
-_REFRESHES_PER_RESERVED = 2
+_REFRESHES_PER_RESERVED = 3
 _LARGEST_POOL = 256
 # Lambda's longest timeout is 900 s.
 _INVOKE_TIMEOUT_SECONDS = 960.0
@@ -46,6 +48,8 @@ class Coordinator:
         self._invoker = Invoker(invoking, self._stopping)
         self._ledger = SlotLedger()
         self._pool = ThreadPoolExecutor(max_workers=_LARGEST_POOL, thread_name_prefix="delivery")
+        self._activity = Activity()
+        self._feeds: dict[str, StreamFeed] = {}
         self._sources: dict[str, Source] = {}
         self._ending: dict[str, Source] = {}
         self._reserved: dict[str, int | None] = {}
@@ -136,12 +140,20 @@ class Coordinator:
         source: Source
         if mapping.is_queue:
             source = SqsSource(
-                mapping, queues=self._queues, invoker=self._invoker, ledger=self._ledger, pool=self._pool
+                mapping,
+                queues=self._queues,
+                invoker=self._invoker,
+                ledger=self._ledger,
+                pool=self._pool,
+                activity=self._activity,
             )
+            if mapping.filters:
+                _LOG.warning("%s has a filter, which is not applied here", mapping.uuid)
         elif mapping.is_table_stream:
             source = StreamSource(
                 mapping,
-                streams=self._streams,
+                feed=self._feed_of(mapping.source_arn),
+                activity=self._activity,
                 notify=self._notify,
                 invoker=self._invoker,
                 ledger=self._ledger,
@@ -150,10 +162,11 @@ class Coordinator:
             )
         else:
             return
-        if mapping.has_filter:
-            _LOG.warning("%s has a filter, which is not applied here", mapping.uuid)
         self._sources[mapping.uuid] = source
         source.start()
+
+    def _feed_of(self, stream_arn: str) -> StreamFeed:
+        return self._feeds.setdefault(stream_arn, StreamFeed(self._streams, stream_arn))
 
     def _notify(self, arn: str, text: str) -> None:
         if arn.split(":")[2] == "sns":

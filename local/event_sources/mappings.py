@@ -26,7 +26,9 @@ class Mapping:
         function_arn: What to invoke, qualifier included.
         function: The function's name; reserved concurrency is kept by it.
         modified_seconds: When it was last changed, in epoch seconds.
+        window_seconds: How long records are gathered for one batch.
         on_failure: ARN of the queue or topic that is told of records given up.
+        filters: Patterns of the records or messages that the function is for; none means all.
     """
 
     uuid: str
@@ -41,7 +43,8 @@ class Mapping:
     starting_position: str = "TRIM_HORIZON"
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     on_failure: str | None = None
-    has_filter: bool = False
+    window_seconds: float = 0.0
+    filters: tuple[str, ...] = ()
 
     @property
     def is_queue(self) -> bool:
@@ -79,7 +82,8 @@ def read_mapping(record: Record[str, Any]) -> Mapping:
             bisect_on_error=bool(record.get("BisectBatchOnFunctionError", False)),
         ),
         on_failure=None if on_failure is None else str(on_failure),
-        has_filter=bool((record.get("FilterCriteria") or {}).get("Filters")),
+        window_seconds=float(record.get("MaximumBatchingWindowInSeconds") or 0),
+        filters=tuple(str(each["Pattern"]) for each in (record.get("FilterCriteria") or {}).get("Filters") or ()),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.event_sources.activity import Activity
 from local.event_sources.invocation import Invoker
 from local.event_sources.mappings import Mapping
 from local.event_sources.partial_batch import failed_items
@@ -36,9 +37,19 @@ class SqsSource(Poller):
     One receiver suffices, because it hands every batch on and receives again at once.
     """
 
-    def __init__(self, mapping: Mapping, *, queues: Any, invoker: Invoker, ledger: SlotLedger, pool: Executor) -> None:
+    def __init__(
+        self,
+        mapping: Mapping,
+        *,
+        queues: Any,
+        invoker: Invoker,
+        ledger: SlotLedger,
+        pool: Executor,
+        activity: Activity,
+    ) -> None:
         super().__init__(f"sqs {mapping.function}")
         self.mapping = mapping
+        self._activity = activity
         self._queues = queues
         self._invoker = invoker
         self._ledger = ledger
@@ -58,6 +69,7 @@ class SqsSource(Poller):
                     patience_seconds = visibility_seconds / 2
                 messages = self._receive(queue_url)
                 if messages:
+                    self._activity.stir()
                     delivery = self._pool.submit(self._deliver, slot, queue_url, messages, patience_seconds)
                     handed_on = True
                     delivery.add_done_callback(_log_failure)
@@ -92,6 +104,7 @@ class SqsSource(Poller):
             invocation = self._invoker.invoke(mapping.function_arn, event, patience_seconds=patience_seconds)
         finally:
             slot.release()
+        self._activity.stir()
         if invocation.outcome == "succeeded":
             failed = failed_items(
                 invocation.answer,

@@ -16,15 +16,19 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.event_sources.activity import Activity
 from local.event_sources.checkpoints import Checkpoints
 from local.event_sources.invocation import Invocation, Invoker
 from local.event_sources.mappings import Mapping as EventSourceMapping
 from local.event_sources.partial_batch import failed_items
 from local.event_sources.poller import Poller
 from local.event_sources.slots import SlotLedger
-from local.event_sources.stream_event import failure_note, stream_event, stream_record
+from local.event_sources.stream_event import failure_note, stream_event
+from local.event_sources.stream_feed import StreamFeed
+from local.event_sources.stream_filter import StreamFilter, UnknownPatternError
 from local.event_sources.stream_plan import (
     GivenUp,
+    Record,
     Segment,
     ShardPlan,
     backoff_seconds,
@@ -37,12 +41,11 @@ _LOG = logging.getLogger("local.event_sources")
 _SLOT_WAIT_SECONDS = 1.0
 _TROUBLE_PAUSE_SECONDS = 1.0
 _SHORTEST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 1.0
 _SHARD_REFRESH_SECONDS = 30.0
 _THROTTLE_PATIENCE_SECONDS = 30.0
-_LARGEST_READ = 1000
-# The stream no longer holds what an iterator or a checkpoint points at.
-_LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
+# A mapping's window is whole seconds, chosen for a load that saves money by waiting. Here somebody looks on.
+_WINDOW_SHARE = 0.2
 
 Notify = Callable[[str, str], None]
 
@@ -59,11 +62,24 @@ def readable_shards(shards: Sequence[Mapping[str, Any]], finished: Collection[st
 
 
 class _Shard:
+    """A shard, how far it was read, and what was read and is not planned yet.
+
+    Attributes:
+        place: The sequence number up to which it was read.
+        gathering_since: When the first of the gathered records came, by the monotonic clock.
+    """
+
     def __init__(self, shard_id: str, plan: ShardPlan) -> None:
         self.id = shard_id
         self.plan = plan
-        self.iterator: str | None = None
-        self.drained = False
+        self.place = plan.checkpoint
+        self.gathered: list[Record] = []
+        self.gathering_since = 0.0
+        self.ended = False
+
+    @property
+    def drained(self) -> bool:
+        return self.ended and not self.gathered and self.plan.current is None
 
 
 class StreamSource(Poller):
@@ -73,7 +89,8 @@ class StreamSource(Poller):
         self,
         mapping: EventSourceMapping,
         *,
-        streams: Any,
+        feed: StreamFeed,
+        activity: Activity,
         notify: Notify,
         invoker: Invoker,
         ledger: SlotLedger,
@@ -82,13 +99,16 @@ class StreamSource(Poller):
     ) -> None:
         super().__init__(f"stream {mapping.function}")
         self.mapping = mapping
-        self._streams = streams
+        self._feed = feed
+        self._activity = activity
         self._notify = notify
         self._invoker = invoker
         self._ledger = ledger
         self._clock = clock
         since_seconds = mapping.modified_seconds if mapping.starting_position == "LATEST" else 0.0
         self._checkpoints = Checkpoints.open(checkpoints, mapping.uuid, since_seconds=since_seconds)
+        self._filter = _filter_of(mapping)
+        self._filters = mapping.filters
         self._shards: dict[str, _Shard] = {}
         self._finished: set[str] = set()
         self._shards_read_at = float("-inf")
@@ -96,18 +116,22 @@ class StreamSource(Poller):
     def _poll(self) -> None:
         pause = _SHORTEST_PAUSE_SECONDS
         while not self._stopping.is_set():
+            happened = self._activity.count
             try:
                 self._refresh_shards()
-                worked = [self._work_on(shard) for shard in list(self._shards.values())]
+                waits = [self._work_on(shard) for shard in list(self._shards.values())]
             except (ClientError, BotoCoreError) as error:
                 _LOG.warning("cannot read %s: %s", self.mapping.source_arn, error)
                 self._stopping.wait(_TROUBLE_PAUSE_SECONDS)
                 continue
-            if any(worked):
+            due = [wait for wait in waits if wait is not None]
+            if due:
                 pause = _SHORTEST_PAUSE_SECONDS
+                self._stopping.wait(min(due))
             else:
-                self._stopping.wait(pause)
-                pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+                # To the next tick of a clock that all readers share, so that one read serves them.
+                self._activity.wait(happened, pause - time.monotonic() % pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _refresh_shards(self) -> None:
         for shard in [shard for shard in self._shards.values() if shard.drained]:
@@ -116,58 +140,66 @@ class StreamSource(Poller):
             self._shards_read_at = float("-inf")
         if time.monotonic() - self._shards_read_at < _SHARD_REFRESH_SECONDS:
             return
-        description = self._streams.describe_stream(StreamArn=self.mapping.source_arn)["StreamDescription"]
-        for shard_id in readable_shards(description["Shards"], self._finished):
+        for shard_id in readable_shards(self._feed.shards(), self._finished):
             if shard_id not in self._shards:
                 plan = ShardPlan(self.mapping.retry_policy, checkpoint=self._checkpoints.shards.get(shard_id))
                 self._shards[shard_id] = _Shard(shard_id, plan)
         self._shards_read_at = time.monotonic()
 
-    def _work_on(self, shard: _Shard) -> bool:
-        """Delivers the shard's next segment, reading one first if need be; whether there was any work."""
+    def _work_on(self, shard: _Shard) -> float | None:
+        """Delivers the shard's next segment, gathering one first if need be.
+
+        Returns:
+            In how many seconds there is something to do again; None if nothing is there.
+        """
         shard.plan.policy = self.mapping.retry_policy
-        if shard.plan.current is None and not self._read(shard):
-            return False
+        if self.mapping.filters != self._filters:
+            self._filter, self._filters = _filter_of(self.mapping), self.mapping.filters
+        if shard.plan.current is None:
+            wait = self._gather(shard)
+            if wait != 0:
+                return wait
         given_up = shard.plan.expire(self._clock())
         if given_up is not None:
             self._give_up(shard, given_up, None)
         segment = shard.plan.current
         if segment is not None:
             self._deliver(shard, segment)
-        return True
+        return 0
 
-    def _read(self, shard: _Shard) -> bool:
-        if shard.iterator is None:
-            shard.iterator = self._iterator(shard)
-        limit = min(self.mapping.batch_size, _LARGEST_READ)
-        try:
-            answer = self._streams.get_records(ShardIterator=shard.iterator, Limit=limit)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in _LOST_PLACE:
-                raise
-            shard.iterator = None
-            return True
-        shard.iterator = answer.get("NextShardIterator")
-        shard.drained = shard.iterator is None
-        records = [stream_record(record, stream_arn=self.mapping.source_arn) for record in answer["Records"]]
-        wanted = [record for record in records if created_seconds(record) >= self._checkpoints.since_seconds]
-        if records and not wanted:
-            self._checkpoints.advance(shard.id, sequence_of(records[-1]))
-        shard.plan.add(wanted)
-        return bool(records)
+    def _gather(self, shard: _Shard) -> float | None:
+        """Plans a batch once it is full or its window is over; answers as `_work_on`, 0 if there is a batch."""
+        if len(shard.gathered) < self.mapping.batch_size:
+            self._read(shard)
+        if not shard.gathered:
+            return None
+        if len(shard.gathered) < self.mapping.batch_size and not shard.ended:
+            window_seconds = self.mapping.window_seconds * _WINDOW_SHARE
+            left_seconds = shard.gathering_since + window_seconds - time.monotonic()
+            if left_seconds > 0:
+                return left_seconds
+        size = self.mapping.batch_size
+        shard.plan.add(shard.gathered[:size])
+        shard.gathered = shard.gathered[size:]
+        shard.gathering_since = time.monotonic()
+        return 0
 
-    def _iterator(self, shard: _Shard) -> str:
-        place = {"StreamArn": self.mapping.source_arn, "ShardId": shard.id}
-        checkpoint = self._checkpoints.shards.get(shard.id)
-        if checkpoint is not None:
-            after = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": checkpoint}
-            try:
-                return str(self._streams.get_shard_iterator(**place, **after)["ShardIterator"])
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") not in _LOST_PLACE:
-                    raise
-                _LOG.warning("%s no longer holds the checkpoint; reading all it holds", self.mapping.source_arn)
-        return str(self._streams.get_shard_iterator(**place, ShardIteratorType="TRIM_HORIZON")["ShardIterator"])
+    def _read(self, shard: _Shard) -> None:
+        page = self._feed.read(shard.id, shard.place)
+        shard.ended = page.ended
+        if not page.records:
+            return
+        shard.place = sequence_of(page.records[-1])
+        wanted = [
+            record
+            for record in page.records
+            if created_seconds(record) >= self._checkpoints.since_seconds and self._filter.passes(record)
+        ]
+        if wanted and not shard.gathered:
+            shard.gathering_since = time.monotonic()
+        shard.gathered += wanted
+        if not shard.gathered:
+            self._checkpoints.advance(shard.id, shard.place)
 
     def _deliver(self, shard: _Shard, segment: Segment) -> None:
         slot = None
@@ -229,3 +261,11 @@ class StreamSource(Poller):
             except (ClientError, BotoCoreError) as error:
                 _LOG.error("cannot tell %s: %s; the note was %s", self.mapping.on_failure, error, note)
         self._checkpoints.advance(shard.id, shard.plan.checkpoint)
+
+
+def _filter_of(mapping: EventSourceMapping) -> StreamFilter:
+    try:
+        return StreamFilter(mapping.filters)
+    except UnknownPatternError as error:
+        _LOG.warning("%s gets records that its filter leaves out: %s", mapping.function_arn, error)
+        return StreamFilter(())

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from stacks.bundling.dependencies import dependencies_layer
-from stacks.bundling.functions import function_package
+from stacks.bundling.functions import function_names, function_package
 from stacks.bundling.library import library_layer, manifest_in
+from stacks.bundling.process import BundlingError
 from stacks.bundling.target import Target, target_of
 from stacks.config import ConfigError
 from stacks.local_differences import Place
 from stacks.settings_model import Fleet
 from stacks.settings_rules import agent_problems
-
-FUNCTIONS = ("api", "authorizer", "worker")
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,16 @@ class Bundles:
     functions: Mapping[str, Path]
     manifest: Mapping[str, Any]
 
+    def function(self, package: str) -> Path:
+        """The built package of that name.
+
+        Raises:
+            BundlingError: There is no such function.
+        """
+        if package not in self.functions:
+            raise BundlingError(f"functions/{package}/handler.py is missing")
+        return self.functions[package]
+
 
 def make_bundles(fleet: Fleet, place: Place, repository: Path) -> Bundles:
     """Builds what is not built yet.
@@ -50,7 +59,7 @@ def make_bundles(fleet: Fleet, place: Place, repository: Path) -> Bundles:
     requirements = repository / "layers" / "dependencies" / "requirements.txt"
     functions = {
         name: function_package(repository, name, target, build_root, diagnostics=fleet.diagnostics)
-        for name in FUNCTIONS
+        for name in function_names(repository)
     }
     library = library_layer(repository, fleet, target, repository / "functions" / "worker", build_root)
     manifest = manifest_in(library)

@@ -13,6 +13,11 @@ from stacks.bundling.target import Target
 _DIAGNOSTICS = "diagnostics.py"
 
 
+def function_names(repository: Path) -> list[str]:
+    """Every package of `functions/` that has a handler."""
+    return sorted(handler.parent.name for handler in (repository / "functions").glob("*/handler.py"))
+
+
 def function_package(repository: Path, name: str, target: Target, build_root: Path, *, diagnostics: bool) -> Path:
     """The directory that becomes `/var/task`: `functions/__init__.py` and `functions/<name>/`.
 

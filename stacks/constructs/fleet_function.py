@@ -17,6 +17,13 @@ from stacks.constructs.permissions import Permission, observing
 from stacks.constructs.runtime_layers import RuntimeLayers
 from stacks.settings_model import Logs
 
+_APPLICATION_LEVELS = {
+    "DEBUG": lambda_.ApplicationLogLevel.DEBUG,
+    "INFO": lambda_.ApplicationLogLevel.INFO,
+    "WARNING": lambda_.ApplicationLogLevel.WARN,
+    "ERROR": lambda_.ApplicationLogLevel.ERROR,
+}
+
 
 @dataclass(frozen=True)
 class FunctionShape:
@@ -29,6 +36,8 @@ class FunctionShape:
         timeout_seconds: Longest invocation.
         memory_mb: Memory, and with it its share of processors.
         reserved_concurrency: Environments set aside for it, and the most it can have; None shares the account's.
+        loops_on_purpose: It sends work back to where it came from, bounds the rounds itself, and must not be cut off
+            by Lambda's recursive loop detection (ADR 0009).
     """
 
     name: str
@@ -37,6 +46,7 @@ class FunctionShape:
     timeout_seconds: int
     memory_mb: int
     reserved_concurrency: int | None = None
+    loops_on_purpose: bool = False
 
 
 class FleetFunction(Construct):
@@ -85,8 +95,14 @@ class FleetFunction(Construct):
             timeout=cdk.Duration.seconds(shape.timeout_seconds),
             memory_size=shape.memory_mb,
             reserved_concurrent_executions=shape.reserved_concurrency,
+            recursive_loop=lambda_.RecursiveLoop.ALLOW if shape.loops_on_purpose else None,
             tracing=lambda_.Tracing.ACTIVE,
             log_group=group,
+            # As JSON, so that Lambda's own lines have a level: those that begin, end and report every invocation are
+            # below it. They would cost more than what they tell of.
+            logging_format=lambda_.LoggingFormat.JSON,
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
+            application_log_level_v2=_APPLICATION_LEVELS[logging.level],
             environment={
                 **environment,
                 "POWERTOOLS_SERVICE_NAME": shape.package,

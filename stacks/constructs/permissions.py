@@ -13,7 +13,9 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
 
@@ -50,24 +52,77 @@ def look_up(table: dynamodb.Table) -> Permission:
     return Permission(["dynamodb:GetItem"], [table.table_arn])
 
 
-def query(table: dynamodb.Table) -> Permission:
-    """Read the items of a partition."""
-    return Permission(["dynamodb:Query"], [table.table_arn])
+def query(table: dynamodb.Table, *, indexes: Sequence[str] = ()) -> Permission:
+    """Read the items of a partition, of the table and of these of its indexes."""
+    return Permission(["dynamodb:Query"], [table.table_arn, *(f"{table.table_arn}/index/{name}" for name in indexes)])
 
 
-def count(table: dynamodb.Table, prefix: str) -> Permission:
-    """Move counters, in the partitions whose keys begin with `prefix` and in no other."""
+def put(table: dynamodb.Table) -> Permission:
+    """Write whole items."""
+    return Permission(["dynamodb:PutItem"], [table.table_arn])
+
+
+def update(table: dynamodb.Table) -> Permission:
+    """Change attributes of items."""
+    return Permission(["dynamodb:UpdateItem"], [table.table_arn])
+
+
+def project(table: dynamodb.Table) -> Permission:
+    """Read single items and write them, whole or in part."""
     return Permission(
-        ["dynamodb:UpdateItem"],
+        ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
         [table.table_arn],
-        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{prefix}*"]}},
     )
 
 
-def keep_payloads(bucket_name: str) -> Permission:
-    """Store and read objects. Not list them: a payload is reached through the event that names it."""
+def within(table: dynamodb.Table, actions: Sequence[str], partitions: Sequence[str]) -> Permission:
+    """Do `actions` in these partitions and in no other.
+
+    Args:
+        table: Their table.
+        actions: `PutItem` and the like.
+        partitions: Partition keys; one that ends in a star stands for all that begin so.
+    """
     return Permission(
-        ["s3:GetObject", "s3:PutObject"],
+        [f"dynamodb:{action}" for action in actions],
+        [table.table_arn],
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(partitions)}},
+    )
+
+
+def follow(table: dynamodb.Table) -> list[Permission]:
+    """Read a table's stream; this is Lambda's poller, which uses the function's role."""
+    stream = table.table_stream_arn
+    assert stream is not None
+    actions = ["DescribeStream", "GetRecords", "GetShardIterator"]
+    return [
+        Permission([f"dynamodb:{action}" for action in actions], [stream]),
+        Permission(
+            ["dynamodb:ListStreams"],
+            ["*"],
+            wildcard_reason="Listing streams knows no resources: it is allowed on all or on nothing.",
+        ),
+    ]
+
+
+def read_objects(bucket_name: str) -> Permission:
+    """Read objects by their names."""
+    return _objects(bucket_name, ["s3:GetObject"])
+
+
+def write_objects(bucket_name: str) -> Permission:
+    """Store objects."""
+    return _objects(bucket_name, ["s3:PutObject"])
+
+
+def keep_objects(bucket_name: str) -> Permission:
+    """Store and read objects. Not list them: an object is reached through the event or entry that names it."""
+    return _objects(bucket_name, ["s3:GetObject", "s3:PutObject"])
+
+
+def _objects(bucket_name: str, actions: Sequence[str]) -> Permission:
+    return Permission(
+        actions,
         [f"arn:{cdk.Aws.PARTITION}:s3:::{bucket_name}/*"],
         wildcard_reason="The objects of this one bucket: they are named by tasks that are yet to come.",
     )
@@ -83,10 +138,46 @@ def inspect(queues: Sequence[sqs.Queue]) -> Permission:
     return Permission(["sqs:GetQueueAttributes"], [queue.queue_arn for queue in queues])
 
 
-def work_off(queue: sqs.Queue) -> Permission:
+def read_metrics() -> Permission:
+    """Read what CloudWatch has measured."""
+    return Permission(
+        ["cloudwatch:GetMetricData"],
+        ["*"],
+        wildcard_reason="Reading metrics knows no resources: it is allowed on all or on nothing.",
+    )
+
+
+def work_off(*queues: sqs.Queue) -> Permission:
     """Receive and delete (for Lambda's poller, which uses the function's role), and hold a message back for a while."""
     actions = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"]
-    return Permission([f"sqs:{action}" for action in actions], [queue.queue_arn])
+    return Permission([f"sqs:{action}" for action in actions], [queue.queue_arn for queue in queues])
+
+
+def schedule(group: str, role: iam.Role) -> list[Permission]:
+    """Make and remove one-time schedules of a group, each acting as `role`."""
+    schedules = f"arn:{cdk.Aws.PARTITION}:scheduler:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:schedule/{group}/*"
+    return [
+        Permission(
+            ["scheduler:CreateSchedule", "scheduler:DeleteSchedule"],
+            [schedules],
+            wildcard_reason="The schedules of this one group: they are named by tasks that are yet to come.",
+        ),
+        Permission(
+            ["iam:PassRole"],
+            [role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+        ),
+    ]
+
+
+def put_events(bus: events.EventBus) -> Permission:
+    """Put events on a bus."""
+    return Permission(["events:PutEvents"], [bus.event_bus_arn])
+
+
+def publish(topic: sns.Topic) -> Permission:
+    """Publish on a topic."""
+    return Permission(["sns:Publish"], [topic.topic_arn])
 
 
 def observing(log_group_name: str) -> list[Permission]:

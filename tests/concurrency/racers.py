@@ -19,9 +19,12 @@ from flotilla.models import Delivery, TaskMessage
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
 from flotilla.services.claim_check import ClaimCheck
-from flotilla.services.submit import Accepted, Submission, SubmitService, message_for
+from flotilla.services.dispatch import message_for
+from flotilla.services.submit import Accepted, Submission, SubmitService
 from flotilla.sqs.lanes import SqsLanes
-from tests.fakes import ManualClock, MemoryPayloadStore, MemoryReceipts, MemoryWatchdog
+from tests.fakes import ManualClock, MemoryLanes, MemoryPayloadStore, MemoryReceipts, MemoryWatchdog
+from tests.fakes.assembly import dispatch_to, gate_to
+from tests.fakes.session_turns import MemorySessionTurns
 from tests.unit.services import sample_agents
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ class Racers:
         self._claim_check = ClaimCheck(MemoryPayloadStore(), 10_000)
         self._submits = SubmitService(
             log=self.log,
-            lanes=SqsLanes(sqs, {"standard": lane}, run_here),
+            dispatch=dispatch_to(SqsLanes(sqs, {"standard": lane}, run_here), self.clock),
             claim_check=self._claim_check,
             clock=self.clock,
         )
@@ -100,6 +103,9 @@ class Racers:
         tools = AttemptTools(
             log=self.log,
             receipts=MemoryReceipts(),
+            dispatch=dispatch_to(MemoryLanes(), self.clock),
+            gate=gate_to(self.log, self._claim_check, self.clock),
+            turns=MemorySessionTurns(),
             claim_check=self._claim_check,
             catalog=self._catalog,
             loader=AgentLoader(),

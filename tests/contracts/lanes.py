@@ -28,6 +28,17 @@ MESSAGE = TaskMessage(
 MessagesOn = Callable[[str], list[TaskMessage]]
 
 
+def sessions(*names: str | None, lane: str = "standard") -> list[TaskMessage]:
+    """Messages of different tasks, each of the session named or of none."""
+    return [
+        replace(MESSAGE, task_id=f"tsk_{lane}_{number}", session=name, lane=lane) for number, name in enumerate(names)
+    ]
+
+
+def send_batch(lanes: Lanes, messages: list[TaskMessage]) -> list[bool]:
+    return asyncio.run(lanes.send_batch(messages))
+
+
 def send(lanes: Lanes, *messages: TaskMessage) -> None:
     async def send_all() -> None:
         for message in messages:
@@ -57,6 +68,32 @@ class LanesContract:
         sent = [replace(MESSAGE, task_id=f"tsk_{number}", session="s") for number in range(8)]
         send(lanes, *sent)
         assert messages_on("standard") == sent
+
+    def test_a_batch_arrives_whole_on_every_lane(self, lanes: Lanes, messages_on: MessagesOn) -> None:
+        standard, batch = sessions(*[None] * 23), sessions(*[None] * 4, lane="batch")
+        assert send_batch(lanes, [*standard, *batch]) == [True] * 27
+        assert {message.task_id for message in messages_on("standard")} == {message.task_id for message in standard}
+        assert {message.task_id for message in messages_on("batch")} == {message.task_id for message in batch}
+
+    def test_sessions_of_a_batch_are_handed_out_in_its_order(self, lanes: Lanes, messages_on: MessagesOn) -> None:
+        sent = sessions(*["a", "b", None, "a"] * 6)
+        assert send_batch(lanes, sent) == [True] * 24
+        found = messages_on("standard")
+        for session in "ab":
+            assert [message for message in found if message.session == session] == [
+                message for message in sent if message.session == session
+            ]
+
+    def test_a_batch_sent_again_is_still_one_message_for_each_state_of_a_task(
+        self, lanes: Lanes, messages_on: MessagesOn
+    ) -> None:
+        sent = sessions(None, "a", "a")
+        assert send_batch(lanes, [*sent, *sent]) == [True] * 6
+        assert send_batch(lanes, sent) == [True] * 3
+        assert len(messages_on("standard")) == 3
+
+    def test_an_empty_batch_is_nothing_done(self, lanes: Lanes) -> None:
+        assert send_batch(lanes, []) == []
 
 
 def delivery(number: int) -> Delivery:

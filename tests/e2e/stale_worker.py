@@ -23,7 +23,9 @@ from flotilla.runtime import clients
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchService
 from flotilla.services.claim_check import ClaimCheck
-from tests.fakes import MemoryPayloadStore, MemoryReceipts, MemoryWatchdog, run_on_thread
+from tests.fakes import MemoryLanes, MemoryPayloadStore, MemoryReceipts, MemoryWatchdog, run_on_thread
+from tests.fakes.assembly import dispatch_to, gate_to
+from tests.fakes.session_turns import MemorySessionTurns
 
 AGENT = "test.stale"
 
@@ -47,11 +49,16 @@ async def main(table: str, body: str, name: str) -> None:
     assert definition is not None
     clock = SystemClock()
     receipts = MemoryReceipts()
+    log = DynamoEventLog(clients.dynamodb(), table, 1, run_on_thread)
+    claim_check = ClaimCheck(MemoryPayloadStore(), inline_bytes=10_000)
     service = BatchService(
         AttemptTools(
-            log=DynamoEventLog(clients.dynamodb(), table, 1, run_on_thread),
+            log=log,
             receipts=receipts,
-            claim_check=ClaimCheck(MemoryPayloadStore(), inline_bytes=10_000),
+            dispatch=dispatch_to(MemoryLanes(), clock),
+            gate=gate_to(log, claim_check, clock),
+            turns=MemorySessionTurns(),
+            claim_check=claim_check,
             catalog=Catalog({AGENT: definition.spec()}),
             loader=AgentLoader(),
             clock=clock,

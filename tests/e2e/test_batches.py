@@ -15,6 +15,7 @@ from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.submit import Submission, SubmitService
 from tests.e2e.conftest import Engine
 from tests.fakes import MemoryLanes, MemoryPayloadStore, run_on_thread
+from tests.fakes.assembly import dispatch_to
 from tests.unit.services.fleet import run
 
 SLEEP = AgentSpec.from_json(
@@ -43,7 +44,7 @@ def accepted(engine: Engine, count: int, session: str | None = None) -> list[Tas
     events_table = engine.info.outputs["EventsTable"]
     service = SubmitService(
         log=DynamoEventLog(engine.client("dynamodb"), events_table, 1, run_on_thread),
-        lanes=lanes,
+        dispatch=dispatch_to(lanes, SystemClock()),
         claim_check=ClaimCheck(MemoryPayloadStore(), inline_bytes=10_000),
         clock=SystemClock(),
     )

@@ -18,6 +18,7 @@ from local.instance import REPOSITORY
 from tests.e2e import stale_worker
 from tests.e2e.conftest import Engine
 from tests.fakes import MemoryLanes, MemoryPayloadStore, run_on_thread
+from tests.fakes.assembly import dispatch_to
 from tests.unit.services.fleet import run
 
 
@@ -47,7 +48,7 @@ def test_a_worker_whose_lease_was_taken_over_cannot_commit(engine: Engine) -> No
     assert definition is not None
     submits = SubmitService(
         log=log,
-        lanes=lanes,
+        dispatch=dispatch_to(lanes, SystemClock()),
         claim_check=ClaimCheck(MemoryPayloadStore(), inline_bytes=10_000),
         clock=SystemClock(),
     )

@@ -30,3 +30,13 @@ def workers(templates: Templates) -> Template:
 @pytest.fixture(scope="session")
 def api(templates: Templates) -> Template:
     return Template.from_json(templates["flotilla-api"])
+
+
+@pytest.fixture(scope="session")
+def dispatch(templates: Templates) -> Template:
+    return Template.from_json(templates["flotilla-dispatch"])
+
+
+@pytest.fixture(scope="session")
+def followers(templates: Templates) -> Template:
+    return Template.from_json(templates["flotilla-followers"])

@@ -1,8 +1,10 @@
-"""The event log, coordination and payloads."""
+"""The event log and its archive, the read model, coordination and payloads."""
 
 from __future__ import annotations
 
 from aws_cdk.assertions import Match, Template
+
+from tests.synthesis import Templates
 
 
 def test_events_are_kept_by_task_and_sequence_with_a_stream_of_new_images(state: Template) -> None:
@@ -35,6 +37,28 @@ def test_coordination_is_a_table_of_its_own(state: Template) -> None:
     )
 
 
+def test_the_read_models_indexes_hold_only_what_has_their_keys(state: Template) -> None:
+    indexes = {
+        name: [
+            {"AttributeName": f"{name}_pk", "KeyType": "HASH"},
+            {"AttributeName": f"{name}_sk", "KeyType": "RANGE"},
+        ]
+        for name in ("attention", "dead")
+    }
+    state.has_resource_properties(
+        "AWS::DynamoDB::Table",
+        {
+            "TableName": "flotilla-views",
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            "GlobalSecondaryIndexes": [
+                Match.object_like({"IndexName": name, "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}})
+                for name, keys in indexes.items()
+            ],
+        },
+    )
+
+
 def test_tables_expire_items_and_can_be_restored_and_cannot_be_lost_with_their_stack(state: Template) -> None:
     state.all_resources(
         "AWS::DynamoDB::Table",
@@ -52,8 +76,21 @@ def test_tables_expire_items_and_can_be_restored_and_cannot_be_lost_with_their_s
     )
 
 
-def test_payloads_are_private_encrypted_and_outlive_the_events_that_name_them(state: Template) -> None:
-    state.has_resource(
+def kept_days(templates: Templates, kind: str) -> int:
+    (bucket,) = [
+        bucket.properties
+        for bucket in templates.resources("AWS::S3::Bucket")
+        if bucket.properties["BucketName"].startswith(f"flotilla-{kind}-")
+    ]
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled"
+    days: int = rule["ExpirationInDays"]
+    return days
+
+
+def test_buckets_are_private_encrypted_and_outlive_their_stack(state: Template) -> None:
+    state.resource_count_is("AWS::S3::Bucket", 2)
+    state.all_resources(
         "AWS::S3::Bucket",
         {
             "DeletionPolicy": "Retain",
@@ -66,14 +103,23 @@ def test_payloads_are_private_encrypted_and_outlive_the_events_that_name_them(st
                     "IgnorePublicAcls": True,
                     "RestrictPublicBuckets": True,
                 },
-                "LifecycleConfiguration": {"Rules": [Match.object_like({"ExpirationInDays": 32, "Status": "Enabled"})]},
             },
         },
     )
 
 
-def test_payloads_are_reached_by_tls_only(state: Template) -> None:
-    state.has_resource_properties(
+def test_a_payload_outlives_every_event_that_may_name_it(templates: Templates) -> None:
+    longest_delay, retention, margin = 365, 30, 14
+    assert kept_days(templates, "payloads") >= longest_delay + retention + margin
+
+
+def test_the_archive_outlives_the_logs(templates: Templates) -> None:
+    assert kept_days(templates, "archive") == 365
+
+
+def test_buckets_are_reached_by_tls_only(state: Template) -> None:
+    state.resource_count_is("AWS::S3::BucketPolicy", 2)
+    state.all_resources_properties(
         "AWS::S3::BucketPolicy",
         {
             "PolicyDocument": {
@@ -86,5 +132,5 @@ def test_payloads_are_reached_by_tls_only(state: Template) -> None:
 
 
 def test_outputs_name_what_the_tools_look_for(state: Template) -> None:
-    for name in ("EventsTable", "ControlTable", "PayloadsBucket"):
+    for name in ("EventsTable", "ControlTable", "ViewsTable", "PayloadsBucket", "ArchiveBucket"):
         state.has_output(name, {"Export": Match.absent()})

@@ -11,27 +11,29 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIBRARY = REPOSITORY / "layers" / "flotilla" / "python" / "flotilla"
 
-BOTTOM = {"errors", "clock", "models", "coordination", "read_model"}
+BOTTOM = {"errors", "clock", "models", "broadcast", "coordination", "read_model"}
 PURE = BOTTOM | {"events", "primitives"}
-ADAPTERS = {"dynamo", "s3", "sqs"}
+ADAPTERS = {"cloudwatch", "dynamo", "eventbridge", "outbound", "s3", "scheduler", "sns", "sqs"}
+PORTS = {"ports", "broadcast_ports", "retention_ports"}
 
 # Part of the library → parts it may import.
 ALLOWED = {
     "errors": set(),
     "clock": set(),
     "models": {"errors"},
+    "broadcast": {"errors", "models"},
     "coordination": {"models"},
     "read_model": {"models"},
     "events": BOTTOM,
     "primitives": BOTTOM,
-    "ports": PURE,
-    "agents": PURE | {"ports"},
-    "services": PURE | {"ports", "agents"},
-    **dict.fromkeys(ADAPTERS, PURE | {"ports"}),
-    "runtime": PURE | {"ports"},
+    **dict.fromkeys(PORTS, PURE),
+    "agents": PURE | PORTS,
+    "services": PURE | PORTS | {"agents"},
+    **dict.fromkeys(ADAPTERS, PURE | PORTS),
+    "runtime": PURE | PORTS,
 }
 
-KNOW_NO_AWS = {*PURE, "ports", "services"}
+KNOW_NO_AWS = {*PURE, *PORTS, "services"}
 AWS = {"boto3", "botocore", "os", "socket", "urllib"}
 
 

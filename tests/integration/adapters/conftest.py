@@ -57,6 +57,13 @@ def events_table(dynamodb: DynamoDBClient, templates: Templates) -> Iterator[str
 
 
 @pytest.fixture
+def control_table(dynamodb: DynamoDBClient, templates: Templates) -> Iterator[str]:
+    name = make_table(dynamodb, templates, "flotilla-control")
+    yield name
+    dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
 def payloads_bucket(s3: S3Client, templates: Templates) -> Iterator[str]:
     name = make_bucket(s3, templates)
     yield name

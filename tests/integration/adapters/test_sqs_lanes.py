@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flotilla.errors import RetryableError
-from flotilla.models import Delivery, TaskMessage
+from flotilla.models import Delivery, Payload, TaskMessage
 from flotilla.sqs.lanes import SqsLaneReceipts, SqsLanes
-from tests.contracts.lanes import MESSAGE, LaneReceiptsContract, LanesContract, MessagesOn, delivery, send
+from tests.contracts.lanes import (
+    MESSAGE,
+    LaneReceiptsContract,
+    LanesContract,
+    MessagesOn,
+    delivery,
+    send,
+    send_batch,
+    sessions,
+)
 from tests.fakes import run_on_thread
 from tests.integration.adapters.aws_failures import ERRORS, answering_with, answers_lost, requests_of, unreachable
 
@@ -115,6 +125,95 @@ def test_a_send_whose_answer_was_lost_may_be_repeated(sqs: SQSClient, lanes: Sqs
     assert len(receive(sqs, lane)) == 1, "it was sent"
     send(lanes, MESSAGE)
     assert receive(sqs, lane) == []
+
+
+def ids(requests: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """The tasks of each call."""
+    return [[TaskMessage.from_body(entry["MessageBody"]).task_id for entry in each["Entries"]] for each in requests]
+
+
+def test_a_batch_is_as_few_calls_as_can_be(sqs: SQSClient, lanes: SqsLanes) -> None:
+    with requests_of(sqs, "SendMessageBatch") as requests:
+        assert all(send_batch(lanes, sessions(*[None] * 23)))
+    assert sorted(len(request["Entries"]) for request in requests) == [3, 10, 10]
+
+
+def test_a_call_holds_no_more_than_sqs_takes(sqs: SQSClient, lanes: SqsLanes) -> None:
+    large = [replace(each, input=Payload(inline="ä" * 50_000)) for each in sessions(*[None] * 7)]
+    with requests_of(sqs, "SendMessageBatch") as requests:
+        assert all(send_batch(lanes, large))
+    sizes = [sum(len(entry["MessageBody"]) for entry in request["Entries"]) for request in requests]
+    assert len(requests) == 3
+    assert max(sizes) <= 1_048_576
+
+
+def test_no_call_holds_two_of_a_session_and_no_two_calls_with_it_are_under_way_at_once(
+    sqs: SQSClient, queue_urls: dict[str, str]
+) -> None:
+    """What a call holds may be taken in part, and calls overtake each other."""
+    under_way: list[str] = []
+
+    async def watching(function: Any, url: str, entries: Any) -> Any:
+        groups = [entry["MessageGroupId"] for entry in entries]
+        assert len({*groups, *under_way}) == len(groups) + len(under_way)
+        under_way.extend(groups)
+        answer = await run_on_thread(function, url, entries)
+        for group in groups:
+            under_way.remove(group)
+        return answer
+
+    lanes = SqsLanes(sqs, {"standard": queue_urls["flotilla-standard.fifo"]}, watching)
+    assert all(send_batch(lanes, sessions(*["a", "b", None] * 8)))
+
+
+@contextmanager
+def refusing(sqs: SQSClient, refused: str) -> Iterator[None]:
+    """SQS takes of a call what it will, but not the message of this task."""
+
+    def remember(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["tasks"] = {
+            each["Id"]: TaskMessage.from_body(each["MessageBody"]).task_id for each in params["Entries"]
+        }
+
+    def refuse(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        failed = [each for each in parsed.get("Successful", ()) if context["tasks"][each["Id"]] == refused]
+        parsed["Successful"] = [each for each in parsed.get("Successful", ()) if each not in failed]
+        parsed["Failed"] = [{"Id": each["Id"], "SenderFault": False, "Code": "InternalError"} for each in failed]
+
+    sqs.meta.events.register("provide-client-params.sqs.SendMessageBatch", remember)
+    sqs.meta.events.register("after-call.sqs.SendMessageBatch", refuse)
+    try:
+        yield
+    finally:
+        sqs.meta.events.unregister("provide-client-params.sqs.SendMessageBatch", remember)
+        sqs.meta.events.unregister("after-call.sqs.SendMessageBatch", refuse)
+
+
+def test_where_one_of_a_session_is_not_taken_none_after_it_is_sent(sqs: SQSClient, lanes: SqsLanes) -> None:
+    sent = sessions("a", "b", None, "a", "b", "a", "b")
+    with refusing(sqs, sent[3].task_id), requests_of(sqs, "SendMessageBatch") as requests:
+        assert send_batch(lanes, sent) == [True, True, True, False, True, False, True]
+    assert sent[5].task_id not in [task for call in ids(requests) for task in call]
+
+
+def test_a_call_that_fails_costs_only_the_sessions_that_are_in_it(sqs: SQSClient, lanes: SqsLanes) -> None:
+    sent = [*sessions("a", None), *sessions(None, "a", lane="batch"), *sessions("b", "b", lane="critical")]
+    with requests_of(sqs, "SendMessageBatch") as requests:
+        for code in ERRORS:
+            with answering_with(sqs, "send_message_batch", code):
+                assert send_batch(lanes, sessions("a", "a")) == [False, False]
+        with unreachable(sqs, "SendMessageBatch"):
+            assert send_batch(lanes, sent) == [False] * len(sent)
+    assert len(requests) == len(ERRORS) + 3, "none is sent after one of its session that was not"
+    assert send_batch(lanes, sent) == [True] * len(sent)
+
+
+def test_a_batch_whose_answers_were_lost_may_be_sent_again(sqs: SQSClient, lanes: SqsLanes, lane: str) -> None:
+    sent = sessions(None, None, "a")
+    with answers_lost(sqs, "SendMessageBatch"):
+        assert send_batch(lanes, sent) == [False] * 3
+    assert send_batch(lanes, sent) == [True] * 3
+    assert len(receive(sqs, lane)) == 3
 
 
 def set_visibility(receipts: SqsLaneReceipts, deliveries: Sequence[Delivery], seconds: int) -> None:

@@ -21,22 +21,27 @@ from moto import mock_aws
 
 from flotilla.agents.catalog import Catalog
 from flotilla.clock import SystemClock
+from flotilla.coordination import Pause, PauseScope
 from flotilla.dynamo.event_log import DynamoEventLog
+from flotilla.dynamo.pauses import DynamoPauses
 from flotilla.models import TaskMessage
 from flotilla.ports import Lanes
 from flotilla.runtime import clients
 from flotilla.runtime.settings import WorkerSettings
 from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.services.claim_check import ClaimCheck
-from flotilla.services.submit import Submission, SubmitService, message_for
+from flotilla.services.dispatch import message_for
+from flotilla.services.submit import Submission, SubmitService
 from flotilla.sqs.lanes import SqsLanes
 from functions.worker import handler
 from tests.aws_resources import make_bucket, make_queues, make_table
 from tests.fakes import MemoryLanes, run_on_thread
+from tests.fakes.assembly import dispatch_to
 from tests.gateway_events import InvocationContext
 from tests.synthesis import Templates
 
 LANE = "standard"
+PAUSED_AGENT = "sample.steps"
 REMAINING_MS = 60_000
 
 
@@ -56,8 +61,10 @@ class Report:
 
         def count(model: Any, params: dict[str, Any], **_: Any) -> None:
             body = params.get("body")
-            entries = len(json.loads(body).get("Entries", [None])) if isinstance(body, bytes) and body else 1
-            self.write(what="call", who=who, call=model.name, entries=entries)
+            told = json.loads(body) if isinstance(body, bytes) and body else {}
+            entries = len(told.get("Entries", [None]))
+            target = told.get("TableName") or str(told.get("QueueUrl", "")).rpartition("/")[2]
+            self.write(what="call", who=who, call=model.name, entries=entries, target=target)
 
         client.meta.events.register("before-call", count)
 
@@ -70,6 +77,9 @@ class Stage:
         self._requests = itertools.count()
         self._dynamodb, self._sqs, self._s3 = (boto3.client(name) for name in ("dynamodb", "sqs", "s3"))
         self._table = make_table(self._dynamodb, templates, "flotilla-events")
+        control = make_table(self._dynamodb, templates, "flotilla-control")
+        pause = Pause(PauseScope.AGENT, PAUSED_AGENT, "a reason", "key:operator", SystemClock().now_ms())
+        asyncio.run(DynamoPauses(self._dynamodb, control, run_on_thread).put(pause))
         self._bucket = make_bucket(self._s3, templates)
         urls = make_queues(self._sqs, templates)
         self._lane, self._dlq = urls[f"flotilla-{LANE}.fifo"], urls[f"flotilla-{LANE}-dlq.fifo"]
@@ -84,7 +94,10 @@ class Stage:
         self._claim_check = ClaimCheck(store, settings.inline_payload_bytes)
 
     def _submitted(self, lanes: Lanes, agent: str, value: Any, options: dict[str, Any]) -> TaskMessage:
-        submits = SubmitService(log=self._log, lanes=lanes, claim_check=self._claim_check, clock=SystemClock())
+        clock = SystemClock()
+        submits = SubmitService(
+            log=self._log, dispatch=dispatch_to(lanes, clock), claim_check=self._claim_check, clock=clock
+        )
         submission = Submission(
             tenant="acme",
             actor="key:test",
@@ -146,6 +159,11 @@ class Stage:
                     QueueUrl=self._lane, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
                 )
 
+    def clear(self) -> None:
+        """Take off the lane what a scenario left on it."""
+        for message in self._sqs.receive_message(QueueUrl=self._lane, MaxNumberOfMessages=10).get("Messages", []):
+            self._sqs.delete_message(QueueUrl=self._lane, ReceiptHandle=message["ReceiptHandle"])
+
     def report_logs(self, **tasks: str) -> None:
         for name, task in tasks.items():
             kinds = [event.kind.value for event in asyncio.run(self._log.read(task))]
@@ -203,6 +221,30 @@ def a_message_that_was_not_deleted(stage: Stage) -> None:
     stage.report_logs(task=task)
 
 
+def a_task_of_a_paused_agent(stage: Stage) -> None:
+    task = stage.submit(PAUSED_AGENT, {})
+    stage.run_batch()
+    stage.report_logs(task=task)
+
+
+def a_session_that_remembers(stage: Stage) -> None:
+    first, second = (stage.submit("sample.remembering", {"value": word}, session="m") for word in ("one", "two"))
+    stage.run_batch()
+    stage.report_logs(first=first, second=second)
+
+
+def identical_tasks(stage: Stage) -> None:
+    tasks = {f"task{number}": stage.submit("sample.cached", {"value": 1}) for number in range(3)}
+    stage.run_batch()
+    stage.report_logs(**tasks)
+
+
+def a_task_parked_for_long(stage: Stage) -> None:
+    task = stage.submit("sample.parking", {"value": 600, "times": 1})
+    stage.run_batch()
+    stage.report_logs(task=task)
+
+
 def a_plain_agent_that_does_not_stop(stage: Stage) -> None:
     """Ends the process."""
     stage.submit("sample.late-plain", {})
@@ -210,7 +252,16 @@ def a_plain_agent_that_does_not_stop(stage: Stage) -> None:
     stage.run_batch()
 
 
-SCENARIOS = [ten_happy_tasks, a_message_that_was_not_deleted, a_batch_of_everything, a_plain_agent_that_does_not_stop]
+SCENARIOS = [
+    ten_happy_tasks,
+    a_message_that_was_not_deleted,
+    a_task_parked_for_long,
+    a_session_that_remembers,
+    a_batch_of_everything,
+    a_task_of_a_paused_agent,
+    identical_tasks,
+    a_plain_agent_that_does_not_stop,
+]
 
 
 def main(assembly: Path, path: Path) -> None:
@@ -225,6 +276,7 @@ def main(assembly: Path, path: Path) -> None:
         for scenario in SCENARIOS:
             report.scenario = scenario.__name__
             scenario(stage)
+            stage.clear()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,16 @@ from functions.worker import diagnostics
 from tests.synthesis import ACCOUNT, REGION, REPOSITORY, Templates
 from tests.unit.services import sample_agents
 
-AGENTS = [diagnostics.echo, diagnostics.flaky, sample_agents.late_plain]
+AGENTS = [
+    diagnostics.echo,
+    diagnostics.flaky,
+    sample_agents.cached,
+    sample_agents.late_plain,
+    sample_agents.parking,
+    sample_agents.remembering,
+    sample_agents.steps,
+]
+EVENTS, CONTROL = "flotilla-events", "flotilla-control"
 OVERRUN_EXIT_STATUS = 75
 
 
@@ -36,6 +45,11 @@ class Told:
 
     def calls(self, scenario: str, who: str) -> Counter[str]:
         return Counter(line["call"] for line in self.of(scenario, "call") if line["who"] == who)
+
+    def calls_on(self, scenario: str, who: str, target: str) -> Counter[str]:
+        """The calls that went to one table or queue."""
+        found = [line for line in self.of(scenario, "call") if (line["who"], line["target"]) == (who, target)]
+        return Counter(line["call"] for line in found)
 
     def answer(self, scenario: str) -> dict[str, Any]:
         (line,) = self.of(scenario, "answer")
@@ -91,14 +105,18 @@ def test_nothing_touches_aws_before_the_first_message(told: Told) -> None:
 
 def test_a_happy_task_is_three_event_writes_and_no_read(told: Told) -> None:
     """Ten of them: one write each by the client's side, two each by the worker."""
-    assert told.calls("ten_happy_tasks", "client")["PutItem"] == 10
-    assert told.calls("ten_happy_tasks", "worker")["PutItem"] == 20
+    assert told.calls_on("ten_happy_tasks", "client", EVENTS)["PutItem"] == 10
+    assert told.calls_on("ten_happy_tasks", "worker", EVENTS) == {"PutItem": 20}
     assert list(told.logs("ten_happy_tasks").values()) == [["accepted", "started", "succeeded"]] * 10
 
 
 def test_a_happy_batch_costs_the_worker_one_sqs_call_and_no_other(told: Told) -> None:
-    """Deleting is left to the event source, which does it in batches and at no cost to the worker's time."""
-    assert told.calls("ten_happy_tasks", "worker") == {"PutItem": 20, "ChangeMessageVisibilityBatch": 1}
+    """Deleting is left to the event source, which does it in batches and at no cost to the worker's time.
+
+    The query is for what is paused: once a second for the whole process, and not for every task.
+    """
+    assert told.calls("ten_happy_tasks", "worker") == {"PutItem": 20, "ChangeMessageVisibilityBatch": 1, "Query": 1}
+    assert told.calls_on("ten_happy_tasks", "worker", CONTROL) == {"Query": 1}
     (visibility,) = [
         line for line in told.of("ten_happy_tasks", "call") if line["call"] == "ChangeMessageVisibilityBatch"
     ]
@@ -117,6 +135,7 @@ def test_a_happy_batch_is_answered_with_nothing_to_keep(told: Told) -> None:
 def test_a_message_that_comes_again_after_its_task_ended_costs_one_read(told: Told) -> None:
     scenario = "a_message_that_comes_again"
     assert told.calls(scenario, "worker") == {"Query": 1, "ChangeMessageVisibilityBatch": 1}
+    assert told.calls_on(scenario, "worker", EVENTS) == {"Query": 1}
     assert told.answer(scenario)["kept"] == []
     assert told.logs(scenario) == {"task": ["accepted", "started", "succeeded"]}
 
@@ -153,6 +172,40 @@ def test_what_nobody_can_read_is_put_aside_once_and_with_its_reason(told: Told) 
     assert '{"not": "a task"}' in [letter["body"] for letter in dead]
     assert all(letter["reason"] for letter in dead)
     assert len(dead) == 2
+
+
+def test_a_paused_agents_task_is_kept_and_not_started(told: Told) -> None:
+    scenario = "a_task_of_a_paused_agent"
+    assert told.logs(scenario) == {"task": ["accepted", "parked"]}
+    assert len(told.answer(scenario)["kept"]) == 1
+    assert told.calls_on(scenario, "worker", EVENTS) == {"PutItem": 1}
+    assert set(told.calls_on(scenario, "worker", CONTROL)) <= {"Query"}, "what is paused was known, or was asked for"
+
+
+def test_a_session_that_remembers_is_read_and_written_once_for_each_task(told: Told) -> None:
+    scenario = "a_session_that_remembers"
+    assert told.logs(scenario) == {name: ["accepted", "started", "succeeded"] for name in ("first", "second")}
+    calls = told.calls_on(scenario, "worker", CONTROL)
+    assert calls["PutItem"] == 2
+    assert calls["Query"] in (2, 3), "one for each task's session, and one for what is paused where a second had passed"
+
+
+def test_identical_tasks_run_once_and_the_others_wait_or_are_answered(told: Told) -> None:
+    """Which of both depends on whether the first has ended when they look."""
+    scenario = "identical_tasks"
+    logs = list(told.logs(scenario).values())
+    assert logs.count(["accepted", "started", "succeeded"]) == 1
+    waiting, answered = logs.count(["accepted", "parked"]), logs.count(["accepted", "succeeded"])
+    assert waiting + answered == 2
+    assert len(told.answer(scenario)["kept"]) == waiting
+
+
+def test_what_is_parked_for_long_goes_to_the_ladder_by_one_message(told: Told) -> None:
+    scenario = "a_task_parked_for_long"
+    assert told.logs(scenario) == {"task": ["accepted", "started", "parked"]}
+    assert told.answer(scenario)["kept"] == []
+    (sent,) = [line for line in told.of(scenario, "call") if (line["who"], line["call"]) == ("worker", "SendMessage")]
+    assert sent["target"] == "flotilla-delay-480.fifo"
 
 
 def test_a_plain_agent_that_does_not_stop_ends_the_process_after_what_is_done_is_deleted(told: Told) -> None:

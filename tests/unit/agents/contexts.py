@@ -8,13 +8,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from flotilla.agents.context import Context, StepTaker
+from flotilla.agents.session import Session
 from flotilla.events import Kind, chain, fold
 from flotilla.models import TaskMessage
 from flotilla.services.claim_check import ClaimCheck
+from flotilla.services.dispatch import message_for
 from flotilla.services.journal import Journal
+from flotilla.services.session_memory import SessionMemory
 from flotilla.services.steps import RecordedSteps
-from flotilla.services.submit import message_for
+from flotilla.services.supervision import SupervisedMemory, Supervision
 from tests.fakes import ManualClock, MemoryEventLog, MemoryPayloadStore, run_on_thread
+from tests.fakes.assembly import gate_to
+from tests.fakes.pauses import MemoryPauses
+from tests.fakes.session_turns import MemorySessionTurns
 from tests.logs import BODIES, log_of
 
 LEASE_SECONDS = 60
@@ -32,7 +38,9 @@ class StepsOfATask:
         self.task_id = accepted.task_id
         self.log.logs[self.task_id] = {0: accepted}
         self.message: TaskMessage = message_for(fold([accepted]))
-        self.recorded: RecordedSteps | None = None
+        self.pauses = MemoryPauses()
+        self.turns = MemorySessionTurns()
+        self.supervision: Supervision | None = None
 
     async def _context(self) -> Context:
         events = await self.log.read(self.task_id)
@@ -59,12 +67,17 @@ class StepsOfATask:
             head_hash=started.hash,
             lease_until_ms=self.clock.now_ms() + LEASE_SECONDS * 1000,
         )
-        self.recorded = RecordedSteps(journal, self.claim_check, "acme", self.task_id, state.steps)
+        gate = gate_to(self.log, self.claim_check, self.clock, self.pauses)
+        supervision = Supervision(gate=gate, journal=journal, message=self.message, clock=self.clock)
+        self.supervision = supervision
+        recorded = RecordedSteps(journal, self.claim_check, "acme", self.task_id, state.steps, supervision)
+        memory = SessionMemory(self.turns, self.claim_check, "acme", "s", self.task_id)
         return Context(
             self.message,
             attempt=self.attempts,
             ends_ms=self.clock.now_ms() + LEASE_SECONDS * 1000,
-            steps=StepTaker(self.recorded, self.clock),
+            steps=StepTaker(recorded, self.clock),
+            session=Session(SupervisedMemory(memory, supervision)),
             clock=self.clock,
             run_sync=run_on_thread,
             logger=logging.getLogger("flotilla.test"),

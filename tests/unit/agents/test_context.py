@@ -408,7 +408,7 @@ def test_a_plain_function_does_not_hold_up_the_loop(task: StepsOfATask) -> None:
 
 def test_an_attempt_that_is_over_takes_no_step(task: StepsOfATask, calls: Calls) -> None:
     async def agent(ctx: Context) -> None:
-        task.recorded.revoke()
+        task.supervision.end()
         await ctx.step("s", calls.answering(1))
 
     with pytest.raises(AttemptRevokedError):
@@ -418,7 +418,7 @@ def test_an_attempt_that_is_over_takes_no_step(task: StepsOfATask, calls: Calls)
 
 def test_a_step_that_ends_after_its_attempt_is_not_recorded(task: StepsOfATask) -> None:
     async def agent(ctx: Context) -> None:
-        await ctx.step("s", task.recorded.revoke)
+        await ctx.step("s", task.supervision.end)
 
     with pytest.raises(AttemptRevokedError):
         task.attempt(agent)
@@ -466,7 +466,7 @@ def test_a_plain_agent_sees_its_steps_fail(task: StepsOfATask) -> None:
 def test_both_contexts_say_the_same(task: StepsOfATask) -> None:
     async def agent(ctx: Context) -> None:
         plain = SyncContext(ctx, asyncio.get_running_loop())
-        for name in ("task_id", "tenant", "agent", "session", "attempt", "deadline_ms", "logger"):
+        for name in ("task_id", "tenant", "agent", "session_id", "attempt", "deadline_ms", "logger"):
             assert getattr(plain, name) == getattr(ctx, name)
         assert plain.idempotency_key("s") == ctx.idempotency_key("s")
         assert plain.remaining_seconds() == ctx.remaining_seconds()

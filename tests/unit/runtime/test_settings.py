@@ -7,9 +7,18 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from flotilla.runtime.settings import ApiSettings, AuthorizerSettings, WorkerSettings
+from flotilla.runtime.settings import (
+    ApiSettings,
+    AuthorizerSettings,
+    ReconcilerSettings,
+    RelaySettings,
+    TriageSettings,
+    WorkerSettings,
+)
 
 LANES = {"fast": {"queue_url": "https://q/fast.fifo", "dlq_url": "https://q/fast-dlq.fifo"}}
+DELAYS = {"15": {"queue_url": "https://q/delay-15.fifo", "queue_arn": "arn:aws:sqs:::delay-15.fifo"}}
+SCHEDULES = {"group": "fleet", "role_arn": "arn:aws:iam:::role/fleet", "target_arn": "arn:aws:sqs:::delay-15.fifo"}
 
 ENVIRONMENT = {
     "FLOTILLA_NAME": "fleet",
@@ -21,10 +30,27 @@ ENVIRONMENT = {
     "FLOTILLA_LANES": json.dumps(LANES),
     "FLOTILLA_LANE": "fast",
     "FLOTILLA_DEFAULT_LANE": "fast",
+    "FLOTILLA_VIEWS_TABLE": "fleet-views",
+    "FLOTILLA_DELAYS": json.dumps(DELAYS),
+    "FLOTILLA_DELAYS_DLQ_URL": "https://q/delays-dlq.fifo",
+    "FLOTILLA_SCHEDULES": json.dumps(SCHEDULES),
+    "FLOTILLA_SESSION_DAYS": "30",
+    "FLOTILLA_ARCHIVE_BUCKET": "fleet-archive",
+    "FLOTILLA_WEBHOOK_ALLOW": "[]",
+    "FLOTILLA_WORKERS": '{"fast": {"function": "fleet-worker-fast", "maximum_concurrency": 5}}',
     "PATH": "/bin",
 }
 
-Settings = type[ApiSettings] | type[AuthorizerSettings] | type[WorkerSettings]
+Settings = (
+    type[ApiSettings]
+    | type[AuthorizerSettings]
+    | type[ReconcilerSettings]
+    | type[RelaySettings]
+    | type[TriageSettings]
+    | type[WorkerSettings]
+)
+
+SETTINGS = [ApiSettings, AuthorizerSettings, ReconcilerSettings, RelaySettings, TriageSettings, WorkerSettings]
 
 
 def test_each_function_reads_what_it_needs() -> None:
@@ -34,15 +60,17 @@ def test_each_function_reads_what_it_needs() -> None:
     worker = WorkerSettings.from_environment(ENVIRONMENT)
     assert worker.lanes[worker.lane].queue_url == "https://q/fast.fifo"
     assert AuthorizerSettings.from_environment(ENVIRONMENT).control_table == "fleet-control"
+    assert list(RelaySettings.from_environment(ENVIRONMENT).delays) == [15]
+    assert ReconcilerSettings.from_environment(ENVIRONMENT).schedules.group == "fleet"
 
 
-@pytest.mark.parametrize("settings", [ApiSettings, AuthorizerSettings, WorkerSettings])
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_settings_cannot_be_changed(settings: Settings) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         setattr(settings.from_environment(ENVIRONMENT), "name", "other")  # noqa: B010 - a type checker refuses it
 
 
-@pytest.mark.parametrize("settings", [ApiSettings, AuthorizerSettings, WorkerSettings])
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_each_missing_variable_is_named(settings: Settings) -> None:
     for field in settings.model_fields.values():
         variable = str(field.validation_alias)
@@ -63,6 +91,12 @@ def test_each_missing_variable_is_named(settings: Settings) -> None:
         ("FLOTILLA_LANES", "{"),
         ("FLOTILLA_LANES", '{"fast": {"queue_url": "q"}}'),
         ("FLOTILLA_DEFAULT_LANE", "slow"),
+        ("FLOTILLA_DELAYS", "{}"),
+        ("FLOTILLA_DELAYS", '{"soon": {"queue_url": "q", "queue_arn": "a"}}'),
+        ("FLOTILLA_DELAYS", '{"15": {"queue_url": "q"}}'),
+        ("FLOTILLA_SCHEDULES", '{"group": "fleet"}'),
+        ("FLOTILLA_WORKERS", '{"slow": {"function": "fleet-worker-slow", "maximum_concurrency": 5}}'),
+        ("FLOTILLA_WEBHOOK_ALLOW", '"localhost"'),
     ],
 )
 def test_what_cannot_be_right_is_refused(variable: str, value: str) -> None:
@@ -70,7 +104,7 @@ def test_what_cannot_be_right_is_refused(variable: str, value: str) -> None:
         ApiSettings.from_environment(ENVIRONMENT | {variable: value})
 
 
-@pytest.mark.parametrize("settings", [ApiSettings, AuthorizerSettings, WorkerSettings])
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_an_error_repeats_nothing_of_the_environment(settings: Settings) -> None:
     with pytest.raises(ValidationError) as wrong:
         settings.from_environment({"AWS_SECRET_ACCESS_KEY": "private", "FLOTILLA_LANES": '{"fast": "private"}'})

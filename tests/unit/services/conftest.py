@@ -11,5 +11,6 @@ from tests.unit.services.fleet import Fleet
 @pytest.fixture
 def fleet() -> Fleet:
     sample_agents.HISTORY.clear()
+    sample_agents.BETWEEN_STEPS.clear()
     sample_agents.RELEASE.clear()
     return Fleet(sample_agents.ALL)

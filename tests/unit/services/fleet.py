@@ -12,11 +12,18 @@ from typing import Any
 from flotilla.agents.catalog import Catalog
 from flotilla.agents.decorator import definition_of
 from flotilla.agents.loader import AgentLoader
+from flotilla.coordination import Pause, PauseScope
 from flotilla.events import TaskState, fold
 from flotilla.models import Delivery, TaskMessage
+from flotilla.ports import EventLog
+from flotilla.primitives.ladder import Ladder
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
 from flotilla.services.claim_check import ClaimCheck
+from flotilla.services.dispatch import Dispatch
+from flotilla.services.gate import Gate
+from flotilla.services.pause_board import PauseBoard
+from flotilla.services.single_flight import SingleFlight
 from flotilla.services.submit import Accepted, Submission, SubmitService
 from tests.fakes import (
     ManualClock,
@@ -27,6 +34,13 @@ from tests.fakes import (
     MemoryWatchdog,
     run_on_thread,
 )
+from tests.fakes.assembly import TIERS_SECONDS
+from tests.fakes.delays import MemoryDelays
+from tests.fakes.flights import MemoryFlights
+from tests.fakes.pauses import MemoryPauses
+from tests.fakes.schedules import MemorySchedules
+from tests.fakes.session_turns import MemorySessionTurns
+from tests.unit.services.crashes import Calls
 
 FUNCTION_SECONDS = 120
 
@@ -39,6 +53,11 @@ class Fleet:
     clock: ManualClock = field(default_factory=ManualClock)
     log: MemoryEventLog = field(default_factory=MemoryEventLog)
     lanes: MemoryLanes = field(default_factory=MemoryLanes)
+    delays: MemoryDelays = field(default_factory=MemoryDelays)
+    schedules: MemorySchedules = field(default_factory=MemorySchedules)
+    pauses: MemoryPauses = field(default_factory=MemoryPauses)
+    flights: MemoryFlights = field(default_factory=MemoryFlights)
+    turns: MemorySessionTurns = field(default_factory=MemorySessionTurns)
     payloads: MemoryPayloadStore = field(default_factory=MemoryPayloadStore)
     receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
     watchdog: MemoryWatchdog = field(default_factory=MemoryWatchdog)
@@ -49,32 +68,80 @@ class Fleet:
         definitions = [definition_of(agent) for agent in self.agents]
         self.catalog = Catalog({found.name: found.spec() for found in definitions if found is not None})
         self.claim_check = ClaimCheck(self.payloads, inline_bytes=1000)
-        self.submits = SubmitService(log=self.log, lanes=self.lanes, claim_check=self.claim_check, clock=self.clock)
-        self.tools = AttemptTools(
-            log=self.log,
-            receipts=self.receipts,
-            claim_check=self.claim_check,
+        self.ladder = Ladder(TIERS_SECONDS)
+        self.dispatch = self._dispatch(_as_it_is)
+        self.submits = self.submitting()
+        self.tools = self.process()
+
+    def submitting(self, calls: Calls | None = None) -> SubmitService:
+        """What the API's process holds."""
+        through = calls.through if calls is not None else _as_it_is
+        return SubmitService(
+            log=through(self.log),
+            dispatch=self._dispatch(through),
+            claim_check=ClaimCheck(through(self.payloads), inline_bytes=1000),
+            clock=self.clock,
+        )
+
+    def _dispatch(self, through: Callable[[Any], Any]) -> Dispatch:
+        return Dispatch(
+            lanes=through(self.lanes),
+            delays=through(self.delays),
+            schedules=through(self.schedules),
+            ladder=self.ladder,
+            clock=self.clock,
+        )
+
+    def process(self, calls: Calls | None = None) -> AttemptTools:
+        """What a worker's process holds: what it knows of the world is its own."""
+        through = calls.through if calls is not None else _as_it_is
+        chance = random.Random(7)
+        log: EventLog = through(self.log)
+        claim_check = ClaimCheck(through(self.payloads), inline_bytes=1000)
+        return AttemptTools(
+            log=log,
+            receipts=through(self.receipts),
+            # A worker makes no schedules.
+            dispatch=Dispatch(
+                lanes=through(self.lanes),
+                delays=through(self.delays),
+                schedules=None,
+                ladder=self.ladder,
+                clock=self.clock,
+            ),
+            gate=Gate(
+                pauses=PauseBoard(through(self.pauses), self.clock),
+                flights=SingleFlight(through(self.flights), log, claim_check, self.clock, chance),
+                clock=self.clock,
+                random=chance,
+            ),
+            turns=through(self.turns),
+            claim_check=claim_check,
             catalog=self.catalog,
             loader=AgentLoader(),
             clock=self.clock,
             run_agent=run_on_thread,
             watchdog=self.watchdog,
-            random=random.Random(7),
+            random=chance,
+        )
+
+    def submission(self, agent: str, value: Any, **options: Any) -> Submission:
+        return Submission(
+            tenant=options.pop("tenant", "acme"),
+            actor="key:test",
+            request_id=f"request-{next(self.requests)}",
+            agent=self.catalog.get(agent),
+            lane="standard",
+            input=value,
+            request={"agent": agent, "input": value},
+            **options,
         )
 
     async def submit(self, agent: str, value: Any, **options: Any) -> Accepted:
-        return await self.submits.submit(
-            Submission(
-                tenant=options.pop("tenant", "acme"),
-                actor="key:test",
-                request_id=f"request-{next(self.requests)}",
-                agent=self.catalog.get(agent),
-                lane="standard",
-                input=value,
-                request={"agent": agent, "input": value},
-                **options,
-            )
-        )
+        return await self.submits.submit(self.submission(agent, value, **options))
+
+    async def pause(self, scope: PauseScope = PauseScope.FLEET, name: str = "") -> None:
+        await self.pauses.put(Pause(scope, name, "a reason", "key:operator", self.clock.now_ms()))
 
     def message(self, task_id: str) -> TaskMessage:
         return next(message for message in self.lanes.sent.values() if message.task_id == task_id)
@@ -94,14 +161,18 @@ class Fleet:
         now_ms = self.clock.now_ms()
         return Invocation(f"worker/{self.invocations}", now_ms, now_ms + FUNCTION_SECONDS * 1000)
 
-    async def deliver(self, *deliveries: Delivery) -> BatchResult:
-        return await BatchService(self.tools).run(deliveries, self.invocation())
+    async def deliver(self, *deliveries: Delivery, process: AttemptTools | None = None) -> BatchResult:
+        return await BatchService(process or self.tools).run(deliveries, self.invocation())
 
     async def state(self, task_id: str) -> TaskState:
         return fold(await self.log.read(task_id))
 
     def kinds(self, task_id: str) -> list[str]:
         return [event.kind.value for _, event in sorted(self.log.logs[task_id].items())]
+
+
+def _as_it_is(port: Any) -> Any:
+    return port
 
 
 def run(work: Any) -> Any:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import BaseModel
 
 from flotilla.agents import Context, SyncContext, agent
-from flotilla.errors import ParkedError, PermanentError, RetryableError
+from flotilla.errors import FlotillaError, ParkedError, PermanentError, RetryableError
 
 HISTORY: list[Any] = []
 HELD = threading.Event()
 RELEASE = threading.Event()
+BETWEEN_STEPS: list[Callable[[], Awaitable[None]]] = []
+"""What happens to an attempt of `sample.two-steps` between its steps."""
 
 
 class Input(BaseModel):
@@ -126,4 +129,84 @@ async def held(task: Input, ctx: Context) -> Output:
     return Output(value=task.value)
 
 
-ALL = [echo, plain, meeting, failing, exit_plain, steps, late, late_plain, held]
+@agent("sample.parking", timeout_seconds=10)
+async def parking(task: Input, ctx: Context) -> Output:
+    """Waits `value` seconds for its dependency, in its first `times` attempts."""
+    if ctx.attempt <= task.times:
+        raise ParkedError("the circuit is open", code="circuit_open", retry_after_seconds=task.value)
+    HISTORY.append(("parking", ctx.attempt))
+    return Output(value=ctx.attempt)
+
+
+@agent("sample.busy", timeout_seconds=10)
+async def busy(task: Input, ctx: Context) -> Output:
+    """Its dependency asks for `value` seconds of patience, as a header says it or as a number."""
+    raise RetryableError("busy", code="busy", retry_after_seconds=task.value)
+
+
+@agent("sample.cached", version="7", timeout_seconds=10, max_attempts=1, cache_ttl_seconds=60)
+async def cached(task: Input, ctx: Context) -> Output:
+    HISTORY.append(("cached", task.value))
+    if task.value == "broken":
+        raise PermanentError("never", code="never")
+    await asyncio.sleep(0)
+    return Output(value=[ctx.task_id, task.value])
+
+
+@agent("sample.remembering", timeout_seconds=10, max_attempts=3, backoff_base_seconds=1)
+async def remembering(task: Input, ctx: Context) -> Output:
+    """Answers what its session remembers, and adds to it."""
+    before = await ctx.session.turns()
+    await ctx.session.append({"said": task.value})
+    if ctx.attempt <= task.times:
+        raise RetryableError("once more")
+    return Output(value=before)
+
+
+@agent("sample.remembering-plain", timeout_seconds=10)
+def remembering_plain(task: Input, ctx: SyncContext) -> Output:
+    before = ctx.session.turns()
+    ctx.session.append({"said": task.value})
+    return Output(value=[ctx.session_id, before])
+
+
+@agent("sample.late-turns", timeout_seconds=10)
+async def late_turns(task: Input, ctx: Context) -> Output:
+    """Asks for its session's turns after something has happened."""
+    for happen in BETWEEN_STEPS:
+        await happen()
+    try:
+        await ctx.session.turns()
+    except FlotillaError as error:
+        HISTORY.append(error.code)
+    await ctx.session.append("after all")
+    return Output(value=None)
+
+
+@agent("sample.two-steps", timeout_seconds=60, max_attempts=3)
+async def two_steps(task: Input, ctx: Context) -> Output:
+    first = await ctx.step("first", work, "first")
+    for happen in BETWEEN_STEPS:
+        await happen()
+    second = await ctx.step("second", work, "second")
+    return Output(value=[first, second])
+
+
+ALL = [
+    echo,
+    plain,
+    meeting,
+    failing,
+    exit_plain,
+    steps,
+    late,
+    late_plain,
+    held,
+    parking,
+    busy,
+    cached,
+    remembering,
+    remembering_plain,
+    late_turns,
+    two_steps,
+]

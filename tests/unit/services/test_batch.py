@@ -115,7 +115,7 @@ def test_parking_uses_up_no_attempt(fleet: Fleet) -> None:
     task = submitted(fleet, "sample.failing", "parked", times=5)
     for receive in range(1, 6):
         run(fleet.deliver(fleet.delivery(task, receive)))
-        fleet.clock.advance(31)
+        fleet.clock.advance(46)
     assert run(fleet.state(task)).status == "parked"
     assert ids(run(fleet.deliver(fleet.delivery(task, 6))).done) == [task]
     assert run(fleet.state(task)).attempts_charged == 0

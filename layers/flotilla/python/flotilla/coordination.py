@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -33,6 +34,13 @@ class Pause:
     reason: str
     actor: str
     since_ms: int
+
+
+def holding(pauses: Iterable[Pause], *, lane: str, agent: str | None) -> Pause | None:
+    """The pause that holds up the agent's tasks on the lane (of no agent: the lane's all), the widest first."""
+    found = {(pause.scope, pause.name): pause for pause in pauses}
+    scopes = [(PauseScope.FLEET, ""), (PauseScope.LANE, lane), (PauseScope.AGENT, agent)]
+    return next((found[scope] for scope in scopes if scope in found), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,11 @@ class Payload:
         return cls(inline=value["inline"])
 
 
+def payload_key(tenant: str, task_id: str, sha256: str) -> str:
+    """Where in the payload store a value of a task lies, by the digest of its canonical JSON."""
+    return f"tenants/{tenant}/tasks/{task_id}/{sha256}.json"
+
+
 @dataclass(frozen=True, slots=True)
 class TaskMessage:
     """What lies on a lane: enough to run the task without reading its log.
@@ -239,3 +244,31 @@ class ErrorInfo:
     def from_json(cls, value: dict[str, Any]) -> ErrorInfo:
         """Read what `to_json` wrote."""
         return cls(value["code"], value["message"], value["retryable"])
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCounts:
+    """Messages of one lane, as its queues estimate them.
+
+    Attributes:
+        waiting: Could be handed out now.
+        in_flight: Handed out, or hidden until a retry.
+        undeliverable: In the dead letter queue, on their way into the tasks' logs.
+    """
+
+    waiting: int
+    in_flight: int
+    undeliverable: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReading:
+    """What is measured of one lane, some minutes old at the most; None where nothing was.
+
+    Attributes:
+        oldest_seconds: Age of the oldest message on it.
+        concurrency: Invocations of its worker at once.
+    """
+
+    oldest_seconds: int | None = None
+    concurrency: int | None = None

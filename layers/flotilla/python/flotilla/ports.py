@@ -7,13 +7,13 @@ their blocking calls on threads, the simulator on its own scheduler.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from flotilla.coordination import Pause, PauseScope, Turn
 from flotilla.events import Event
-from flotilla.models import Delivery, TaskMessage
-from flotilla.read_model import DeadFilter, Entry, EntryFilter, EntryPage, UnreadableMessage
+from flotilla.models import Delivery, LaneCounts, LaneReading, TaskMessage
+from flotilla.read_model import DeadFilter, Entry, EntryFilter, EntryPage, SweepMark, UnreadableMessage, Watched
 
 T = TypeVar("T")
 
@@ -68,7 +68,6 @@ class Lanes(Protocol):
             RetryableError: The queue did not answer. The message may or may not be on the lane.
         """
         ...
-
 
     async def send_batch(self, messages: Sequence[TaskMessage]) -> list[bool]:
         """Put any number of messages on their lanes; those of one group arrive in the order given.
@@ -204,7 +203,7 @@ class ReadModel(Protocol):
     """One entry for each task, to be listed and filtered by. Follows the log; never ahead of it."""
 
     async def put(self, entry: Entry) -> bool:
-        """Store `entry`, unless one of a newer (or the same) head is there.
+        """Store `entry`, unless one of a newer head is there, or of the same and this one adds no `archive_key`.
 
         Returns:
             Whether it was stored.
@@ -215,7 +214,21 @@ class ReadModel(Protocol):
         ...
 
     async def get(self, tenant: str, task_id: str, created_at_ms: int) -> Entry | None:
-        """The task's entry."""
+        """The task's entry.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def find(self, tenant: str, task_id: str, *, created_before_ms: int) -> Entry | None:
+        """The entry of a task of which only the id is known, if it is among the newest of those created before then.
+
+        Looks through a bounded number of the tenant's entries: `get` finds any, and costs less.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
         ...
 
     async def list(self, wanted: EntryFilter, *, limit: int, cursor: str | None) -> EntryPage:
@@ -237,11 +250,94 @@ class ReadModel(Protocol):
         ...
 
     async def put_unreadable(self, message: UnreadableMessage) -> None:
-        """Keep a message that nobody can read; twice for the same message is once."""
+        """Keep a message that nobody can read; twice for the same message is once. A long body is cut.
+
+        Raises:
+            RetryableError: The store did not answer; it may be kept or not.
+        """
         ...
 
-    async def tenants(self) -> list[str]:
-        """Every tenant that has an entry."""
+    async def tenants(self) -> Sequence[str]:
+        """Every tenant that has an entry.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+
+class Watchlist(Protocol):
+    """The entries of the whole fleet that the reconciler will look after, by the time when it does.
+
+    `ReadModel.put` puts an entry on it that has a `look_at_ms`, and takes it off where it has none: the attributes
+    `watch_pk` (`WATCH#{shard}`, the shard as in the entry's own key) and `watch_sk` (`{look_at_ms:013d}#{task_id}`)
+    are the keys of the sparse index `watch`. A put starts again with no looks.
+    """
+
+    async def overdue(self, now_ms: int, *, limit: int) -> Sequence[Watched]:
+        """What should have been looked after by now: up to `limit` of each shard, the longest overdue first.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def look_again(self, watched: Watched, at_ms: int | None) -> None:
+        """Look after it (again) at `at_ms`, and count `watched.looks`; None takes it off the list.
+
+        Nothing happens where its entry is gone or stands at another event by now.
+
+        Raises:
+            RetryableError: The store did not answer; it may be done or not.
+        """
+        ...
+
+    async def mark(self, sweep: str) -> SweepMark | None:
+        """How far a sweep has got; None where it never ran.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def set_mark(self, sweep: str, mark: SweepMark) -> None:
+        """Keep how far a sweep has got.
+
+        Raises:
+            RetryableError: The store did not answer; it may be kept or not.
+        """
+        ...
+
+
+class LaneDepths(Protocol):
+    """How much waits on a lane."""
+
+    async def waiting(self, lane: str) -> int:
+        """About how many messages could be handed out now.
+
+        Raises:
+            RetryableError: The queue did not answer.
+        """
+        ...
+
+
+class LaneQueues(Protocol):
+    """How many messages lie on the lanes."""
+
+    async def counts(self, lane: str) -> LaneCounts:
+        """A lane's messages, about.
+
+        Raises:
+            RetryableError: A queue did not answer.
+        """
+        ...
+
+
+class LaneMeter(Protocol):
+    """What is measured of the lanes beside their counts."""
+
+    async def latest(self) -> Mapping[str, LaneReading]:
+        """The newest readings by lane; a lane of which nothing is known may be missing. Never fails for long."""
         ...
 
 
@@ -249,14 +345,19 @@ class Archive(Protocol):
     """Finished logs, outside the table, many to an object."""
 
     async def put(self, key: str, logs: Sequence[Sequence[Event]]) -> None:
-        """Store whole logs at `key`; durable when this returns."""
+        """Store whole logs at `key`; durable when this returns.
+
+        Raises:
+            RetryableError: The store did not answer. They may be stored or not.
+        """
         ...
 
     async def get(self, key: str, task_id: str) -> list[Event]:
-        """The log of one task in the object at `key`; empty when it is not in it.
+        """The log of one task in the object at `key`; empty when it is not in it, or the object is not there any more.
 
         Raises:
-            RetryableError: It is not there (yet) or the store did not answer.
+            RetryableError: The store did not answer.
+            CorruptLogError: The object holds no logs.
         """
         ...
 

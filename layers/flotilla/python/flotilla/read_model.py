@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from flotilla.models import Status
 
+UNREADABLE = "~unreadable"
+"""Stands where an agent's name would, for messages that stand for no task. No agent can be called so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -28,11 +31,14 @@ class Entry:
     """One task in the read model.
 
     Attributes:
-        head_seq: Number of the event up to which the log was folded.
+        head_seq: Number of the event up to which the log was folded. Attempts and steps under way are left out.
         next_at_ms: While scheduled, retrying or parked, when it is due.
         cause: While dead-lettered, why.
         message: While dead-lettered, the error's own words.
         archive_key: Where its finished log is archived, once it is.
+        look_at_ms: When the reconciler looks after it if nothing has happened by then (`services.watch.look_at_ms`).
+            None for what has ended, and for what is young: of that the sweeps learn.
+        head_hash: Hash of the event up to which the log was folded (hex), so that a log cut off behind it is found out.
     """
 
     task_id: str
@@ -50,6 +56,41 @@ class Entry:
     cause: Cause | None = None
     message: str | None = None
     archive_key: str | None = None
+    look_at_ms: int | None = None
+    head_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An entry that is on the watchlist.
+
+    Attributes:
+        head_seq: Number of the event up to which its log was folded.
+        looks: How often the reconciler has found it stuck since that event.
+    """
+
+    task_id: str
+    tenant: str
+    created_at_ms: int
+    head_seq: int
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SweepMark:
+    """How far the reconciler has got with one of its sweeps over young entries.
+
+    Attributes:
+        done_ms: Whatever was created before has been looked at.
+        until_ms: What was created from then until this time is being looked at; `done_ms` where nothing is.
+        tenant: The tenant to go on with; empty for the first.
+        cursor: Where to go on among that tenant's entries; empty for the first.
+    """
+
+    done_ms: int
+    until_ms: int
+    tenant: str = ""
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +112,12 @@ class UnreadableMessage:
 
 @dataclass(frozen=True, slots=True)
 class EntryFilter:
-    """Which of a tenant's entries; None filters nothing. `created_before_ms` is exclusive, `after` inclusive."""
+    """Which of a tenant's entries; None filters nothing. `created_before_ms` is exclusive, `after` inclusive.
+
+    Attributes:
+        finished: Only those whose task has ended, or only the others.
+        archived: Only those whose log is archived, or only the others.
+    """
 
     tenant: str
     status: Status | None = None
@@ -80,6 +126,8 @@ class EntryFilter:
     session: str | None = None
     created_after_ms: int | None = None
     created_before_ms: int | None = None
+    finished: bool | None = None
+    archived: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +135,7 @@ class DeadFilter:
     """Which dead letters.
 
     Attributes:
+        agent: An agent's name, or `UNREADABLE` for the messages that stand for no task.
         cause: A cause's fingerprint or its text.
     """
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from flotilla.agents.session import Session, SyncSession
 from flotilla.clock import Clock
 from flotilla.errors import PermanentError
 from flotilla.models import Payload, TaskMessage, canonical_json
@@ -34,6 +35,15 @@ class StepJournal(Protocol):
 
     async def recorded(self, step: str) -> Payload | None:
         """What an earlier attempt, or this one, recorded for `step`."""
+        ...
+
+    async def may_run(self) -> None:
+        """Let a step begin that nobody recorded.
+
+        Raises:
+            AttemptRevokedError: The task was cancelled, or another worker owns it now.
+            ParkedError: The task was paused.
+        """
         ...
 
     async def record(self, step: str, value: Any, duration_ms: int) -> None:
@@ -62,6 +72,8 @@ class StepTaker:
 
         Raises:
             PermanentError: The name is too long to be recorded.
+            AttemptRevokedError: It is not recorded and may not run: the attempt has lost its task.
+            ParkedError: It is not recorded and may not run: the task was paused.
         """
         if len(name) > _NAME_CHARACTERS:
             raise PermanentError(f"a step's name has at most {_NAME_CHARACTERS} characters", code="invalid_step_name")
@@ -74,6 +86,11 @@ class StepTaker:
         recorded = await self._journal.recorded(key)
         step = Step(name, occurrence, key, recorded is not None, self._clock.now_ms(), _declared(function))
         if recorded is None:
+            try:
+                await self._journal.may_run()
+            except BaseException:
+                self.give_back(step)
+                raise
             return step, None
         return step, step.revived(canonical_json(await self._journal.value_of(recorded)))
 
@@ -159,7 +176,8 @@ class Context:
         task_id: Id of the task.
         tenant: Whose task it is.
         agent: Name of the agent.
-        session: The session it belongs to, if any.
+        session: What the session it belongs to remembers.
+        session_id: Name of that session; None for a task that belongs to none.
         attempt: Number of this attempt, from 1.
         deadline_ms: The task's deadline (epoch milliseconds), if it has one.
         logger: Logs with the task's keys on every line.
@@ -173,6 +191,7 @@ class Context:
         attempt: int,
         ends_ms: int,
         steps: StepTaker,
+        session: Session,
         clock: Clock,
         run_sync: RunSync,
         logger: logging.Logger,
@@ -180,7 +199,8 @@ class Context:
         self.task_id = message.task_id
         self.tenant = message.tenant
         self.agent = message.agent
-        self.session = message.session
+        self.session = session
+        self.session_id = message.session
         self.attempt = attempt
         self.deadline_ms = message.deadline_ms
         self.logger = TaskLogger(logger, log_keys(message, attempt))
@@ -219,7 +239,8 @@ class Context:
             it has one, else plain JSON values. So an attempt cannot tell a replay from a first run.
 
         Raises:
-            AttemptRevokedError: Another worker owns the task now.
+            AttemptRevokedError: The task was cancelled, or another worker owns it now. Let it pass.
+            ParkedError: The task was paused. Let it pass: the attempt is not charged and comes back.
         """
         step, result = await self.steps.find(name, function)
         if step.found:
@@ -246,7 +267,8 @@ class SyncContext:
         self.task_id = context.task_id
         self.tenant = context.tenant
         self.agent = context.agent
-        self.session = context.session
+        self.session = SyncSession(context.session, self._call)
+        self.session_id = context.session_id
         self.attempt = context.attempt
         self.deadline_ms = context.deadline_ms
         self.logger = context.logger

@@ -16,6 +16,7 @@ from flotilla.errors import CorruptLogError, RetryableError, StoreUnavailableErr
 from flotilla.events import Event, Kind
 from flotilla.models import canonical_json
 from flotilla.ports import RunSync
+from flotilla.primitives.retention import MARGIN_DAYS, expires_at
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -81,14 +82,25 @@ class DynamoEventLog:
     Args:
         client: A DynamoDB client.
         table: Name of the table.
-        retention_days: How long after its writing an event may be dropped.
+        retention_days: How long a finished task's log is promised to be kept.
         run_sync: Runs the client's blocking calls.
+        margin_days: How much longer its events are: the time in which the retention keeper sees to what is not
+            archived by then.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, retention_days: int, run_sync: RunSync) -> None:
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        retention_days: int,
+        run_sync: RunSync,
+        *,
+        margin_days: int = MARGIN_DAYS,
+    ) -> None:
         self._client = client
         self._table = table
-        self._retention_seconds = retention_days * 86_400
+        self._retention_days = retention_days
+        self._margin_days = margin_days
         self._run_sync = run_sync
 
     async def append(self, event: Event) -> Event | None:
@@ -104,7 +116,7 @@ class DynamoEventLog:
         return await self._run_sync(self._head, task_id)
 
     def _append(self, event: Event) -> Event | None:
-        item = to_item(event, event.at_ms // 1000 + self._retention_seconds)
+        item = to_item(event, expires_at(event, self._retention_days, self._margin_days))
         try:
             self._client.put_item(
                 TableName=self._table,

@@ -28,6 +28,7 @@ class TaskState:
         lease_until_ms: While running, until when its worker may still be alive.
         next_attempt_ms: While retrying or parked, the earliest time of the next attempt.
         solo: The newest attempt had its process to itself.
+        head_at_ms: When the newest event was written.
         webhook: Id of the endpoint that is told how it ends, if the client named one.
         steps: Recorded results by step name.
     """
@@ -51,6 +52,7 @@ class TaskState:
     head_seq: int
     head_hash: str
     head_kind: Kind
+    head_at_ms: int
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
     lease_until_ms: int | None = None
@@ -96,6 +98,7 @@ def _initial(event: Event) -> TaskState:
         head_seq=0,
         head_hash=event.hash,
         head_kind=event.kind,
+        head_at_ms=event.at_ms,
         trace=body.get("trace"),
     )
 
@@ -142,6 +145,7 @@ def _apply(state: TaskState, event: Event) -> None:
     state.head_seq = event.seq
     state.head_hash = event.hash
     state.head_kind = event.kind
+    state.head_at_ms = event.at_ms
     if state.status.terminal:
         state.finished_at_ms = event.at_ms
     if state.status is not Status.RUNNING:

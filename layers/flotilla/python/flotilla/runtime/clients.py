@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from botocore.session import Session
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
@@ -69,4 +73,28 @@ def sqs() -> SQSClient:
 def s3() -> S3Client:
     """The S3 client."""
     client: S3Client = _client("s3")
+    return client
+
+
+def scheduler() -> EventBridgeSchedulerClient:
+    """The EventBridge Scheduler client."""
+    client: EventBridgeSchedulerClient = _client("scheduler")
+    return client
+
+
+def eventbridge() -> EventBridgeClient:
+    """The EventBridge client."""
+    client: EventBridgeClient = _client("events")
+    return client
+
+
+def sns() -> SNSClient:
+    """The SNS client."""
+    client: SNSClient = _client("sns")
+    return client
+
+
+def cloudwatch() -> CloudWatchClient:
+    """The CloudWatch client."""
+    client: CloudWatchClient = _client("cloudwatch")
     return client

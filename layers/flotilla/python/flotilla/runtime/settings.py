@@ -13,23 +13,69 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Json, model_validator
 
+from flotilla.models import Status
+
 Text = Annotated[str, Field(min_length=1)]
 
 
 class LaneQueues(BaseModel):
     """Where a lane's messages lie."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     queue_url: Text
     dlq_url: Text
 
 
+class DelayQueue(BaseModel):
+    """One tier of the delay ladder."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    queue_url: Text
+    queue_arn: Text
+
+
+Delays = Annotated[dict[int, DelayQueue], Field(min_length=1)]
+"""The delay ladder: what a tier delays by, in seconds, and its queue."""
+
+
+class ScheduleTarget(BaseModel):
+    """What a one-time schedule is made of.
+
+    Attributes:
+        group: The group that schedules belong to.
+        role_arn: The role by which EventBridge Scheduler sends.
+        target_arn: The queue it sends to: the smallest tier's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    group: Text
+    role_arn: Text
+    target_arn: Text
+
+
+class LaneWorker(BaseModel):
+    """Who works off a lane.
+
+    Attributes:
+        function: The name of the function.
+        maximum_concurrency: Invocations at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    function: Text
+    maximum_concurrency: int
+
+
 class _Settings(BaseModel):
     # A deployment changes a function's code and its environment one after the other, so variables
     # that this version does not know are no error. The environment holds the role's credentials:
-    # an error is logged and must not repeat what it found there.
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    # an error is logged and must not repeat what it found there. A process has use for one of these models, so
+    # none is built before it is used.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -61,9 +107,13 @@ class WorkerSettings(_TaskSettings):
 
     Attributes:
         lane: The lane it serves.
+        session_days: How long after its last turn a session's memory is kept.
     """
 
     lane: Text = Field(validation_alias="FLOTILLA_LANE")
+    control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+    delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
+    session_days: int = Field(validation_alias="FLOTILLA_SESSION_DAYS", ge=1)
 
     @model_validator(mode="after")
     def _lane_exists(self) -> Self:
@@ -81,14 +131,121 @@ class ApiSettings(_TaskSettings):
 
     Attributes:
         default_lane: For tasks whose client and agent name none.
+        webhook_allow: Hosts that webhooks may go to though they are private.
+        workers: By lane.
     """
 
     control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+    views_table: Text = Field(validation_alias="FLOTILLA_VIEWS_TABLE")
+    archive_bucket: Text = Field(validation_alias="FLOTILLA_ARCHIVE_BUCKET")
+    webhook_allow: Json[frozenset[Text]] = Field(validation_alias="FLOTILLA_WEBHOOK_ALLOW")
+    delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
+    schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
+    workers: Json[dict[str, LaneWorker]] = Field(validation_alias="FLOTILLA_WORKERS")
     default_lane: Text = Field(validation_alias="FLOTILLA_DEFAULT_LANE")
 
     @model_validator(mode="after")
-    def _default_lane_exists(self) -> Self:
+    def _lanes_are_whole(self) -> Self:
+        if missing := self.lanes.keys() - self.workers.keys():
+            raise ValueError(f"FLOTILLA_WORKERS lacks {sorted(missing)}, which FLOTILLA_LANES has")
         return _with_lane(self, "FLOTILLA_DEFAULT_LANE", self.default_lane)
+
+
+class RelaySettings(_Settings):
+    """What the relay is told.
+
+    Attributes:
+        delays_dlq_url: The dead letter queue of all tiers.
+    """
+
+    name: Text = Field(validation_alias="FLOTILLA_NAME")
+    lanes: Json[dict[str, LaneQueues]] = Field(validation_alias="FLOTILLA_LANES")
+    delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
+    delays_dlq_url: Text = Field(validation_alias="FLOTILLA_DELAYS_DLQ_URL")
+
+
+class TriageSettings(_TaskSettings):
+    """What the triage is told.
+
+    Attributes:
+        delays_dlq_url: The dead letter queue of the delay ladder.
+    """
+
+    views_table: Text = Field(validation_alias="FLOTILLA_VIEWS_TABLE")
+    delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
+    delays_dlq_url: Text = Field(validation_alias="FLOTILLA_DELAYS_DLQ_URL")
+    schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
+
+
+class ReconcilerSettings(_Settings):
+    """What the reconciler is told."""
+
+    name: Text = Field(validation_alias="FLOTILLA_NAME")
+    events_table: Text = Field(validation_alias="FLOTILLA_EVENTS_TABLE")
+    views_table: Text = Field(validation_alias="FLOTILLA_VIEWS_TABLE")
+    retention_days: int = Field(validation_alias="FLOTILLA_RETENTION_DAYS", ge=1)
+    lanes: Json[dict[str, LaneQueues]] = Field(validation_alias="FLOTILLA_LANES")
+    delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
+    schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
+
+
+class BroadcastTargets(BaseModel):
+    """Who is told of transitions besides webhooks.
+
+    Attributes:
+        transitions: Statuses whose beginning is told.
+        event_bus: Name of the bus; None for none.
+        topic_arn: The topic; None for none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    transitions: frozenset[Status]
+    event_bus: Text | None
+    topic_arn: Text | None
+
+
+class BroadcasterSettings(_Settings):
+    """What the broadcaster is told."""
+
+    name: Text = Field(validation_alias="FLOTILLA_NAME")
+    events_table: Text = Field(validation_alias="FLOTILLA_EVENTS_TABLE")
+    control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+    payloads_bucket: Text = Field(validation_alias="FLOTILLA_PAYLOADS_BUCKET")
+    retention_days: int = Field(validation_alias="FLOTILLA_RETENTION_DAYS", ge=1)
+    broadcast: Json[BroadcastTargets] = Field(validation_alias="FLOTILLA_BROADCAST")
+    webhooks_queue_url: Text = Field(validation_alias="FLOTILLA_WEBHOOKS_QUEUE_URL")
+
+
+class WebhookSettings(_Settings):
+    """What the webhook function is told.
+
+    Attributes:
+        allow: Hosts that may be private, and spoken to without TLS.
+    """
+
+    name: Text = Field(validation_alias="FLOTILLA_NAME")
+    control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+    webhooks_queue_url: Text = Field(validation_alias="FLOTILLA_WEBHOOKS_QUEUE_URL")
+    webhooks_dlq_url: Text = Field(validation_alias="FLOTILLA_WEBHOOKS_DLQ_URL")
+    allow: Json[frozenset[Text]] = Field(validation_alias="FLOTILLA_WEBHOOK_ALLOW")
+
+
+class _ArchiveSettings(_Settings):
+    name: Text = Field(validation_alias="FLOTILLA_NAME")
+    events_table: Text = Field(validation_alias="FLOTILLA_EVENTS_TABLE")
+    views_table: Text = Field(validation_alias="FLOTILLA_VIEWS_TABLE")
+    archive_bucket: Text = Field(validation_alias="FLOTILLA_ARCHIVE_BUCKET")
+    retention_days: int = Field(validation_alias="FLOTILLA_RETENTION_DAYS", ge=1)
+    archive_days: int = Field(validation_alias="FLOTILLA_ARCHIVE_DAYS", ge=1)
+
+
+class ProjectorSettings(_ArchiveSettings):
+    """What the projector is told."""
+
+
+class KeeperSettings(_ArchiveSettings):
+    """What the retention keeper is told."""
 
 
 class AuthorizerSettings(_Settings):

@@ -1,7 +1,8 @@
-"""One attempt of one task: claim it, run its agent, record how it ended.
+"""One attempt of one task: claim it, run its agent, have it recorded how it ended.
 
-Invariant: the message may be deleted only after the log says the task ended (or holds no such
-task). Whatever dies in between leaves a message that finds the truth in the log.
+Invariant: the message may be deleted only after the log says that the task ended or waits
+elsewhere (or holds no such task), and after what follows from that is durable. Whatever dies in
+between leaves a message that finds the truth in the log.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import logging
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,57 +22,29 @@ from flotilla.agents.catalog import AgentSpec, Catalog
 from flotilla.agents.context import Context, StepTaker, SyncContext, log_keys
 from flotilla.agents.decorator import AgentDefinition
 from flotilla.agents.loader import AgentLoader
+from flotilla.agents.session import Session
 from flotilla.clock import Clock
-from flotilla.errors import (
-    AttemptRevokedError,
-    CorruptLogError,
-    ParkedError,
-    PermanentError,
-    RetryableError,
-)
-from flotilla.events import Kind
+from flotilla.coordination import Turn
+from flotilla.errors import AttemptRevokedError, CorruptLogError, ParkedError, PermanentError, RetryableError
 from flotilla.models import Delivery, TaskMessage, canonical_json
-from flotilla.ports import EventLog, LaneReceipts, RunSync
-from flotilla.primitives.backoff import full_jitter_seconds
+from flotilla.ports import EventLog, LaneReceipts, RunSync, SessionTurns
 from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
 from flotilla.primitives.meter import SharedMeter
 from flotilla.services.agent_threads import AgentThreads, Overruns, contained_async
-from flotilla.services.claim import Claimed, Claims, Finished, NotNow, Suspect, Unlogged
+from flotilla.services.claim import Claimed, Claims, Elsewhere, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.claim_check import ClaimCheck
+from flotilla.services.dispatch import Dispatch
+from flotilla.services.ending import Endings
+from flotilla.services.gate import Gate
+from flotilla.services.outcome import Again, Done, Outcome, RunAlone, again_in_place
+from flotilla.services.session_memory import SessionMemory, keep_turns
 from flotilla.services.steps import RecordedSteps
-from flotilla.services.verdict import LONGEST_WAIT_SECONDS, UNAVAILABLE_RETRY_SECONDS, Verdict, summary_of, verdict_of
+from flotilla.services.supervision import SupervisedMemory, Supervision
+from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS, Verdict, summary_of, verdict_of
 
 logger = logging.getLogger("flotilla.worker")
 
 _FRESH_MS = 1000
-_SHORTEST_PARKING_SECONDS = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The message has served its purpose.
-
-    Attributes:
-        hold_group_seconds: What comes after it in its group must wait so long, because code of this
-            attempt is still running on a thread.
-    """
-
-    hold_group_seconds: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """The message must come back, after at least this many whole seconds."""
-
-    after_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunAlone:
-    """To be tried again in this invocation, when nothing else runs."""
-
-
-Outcome = Done | Again | RunAlone
 
 
 @dataclass(slots=True)
@@ -105,17 +79,23 @@ class Watchdog(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptTools:
     """What attempts need, the same for every invocation of a process.
 
     Attributes:
+        dispatch: Sends on what waits elsewhere.
+        gate: Decides whether a task that could start should.
+        turns: The sessions' turns.
         run_agent: Runs plain agents on threads of their own, so that they cannot starve the log.
         random: Draws jitter.
     """
 
     log: EventLog
     receipts: LaneReceipts
+    dispatch: Dispatch
+    gate: Gate
+    turns: SessionTurns
     claim_check: ClaimCheck
     catalog: Catalog
     loader: AgentLoader
@@ -132,7 +112,9 @@ class AttemptRunner:
         self._tools = tools
         self._clock = tools.clock
         self._invocation = invocation
-        self._claims = Claims(tools.log, tools.clock, f"worker:{invocation.worker}")
+        actor = f"worker:{invocation.worker}"
+        self._claims = Claims(log=tools.log, gate=tools.gate, clock=tools.clock, actor=actor)
+        self._endings = Endings(dispatch=tools.dispatch, turns=tools.turns, clock=tools.clock, random=tools.random)
         self._meter = SharedMeter()
 
     async def run(self, delivery: Delivery, message: TaskMessage, spec: AgentSpec, *, solo: bool) -> Outcome | str:
@@ -148,16 +130,25 @@ class AttemptRunner:
         if budget < spec.timeout_seconds and not self._invocation.fresh(self._clock.now_ms()):
             return Again(0)  # what ran before it took the time; a fresh invocation has more
         try:
-            claim = await self._claims.claim(delivery, message, budget_seconds=budget, solo=solo)
+            claim = await self._claims.claim(delivery, message, spec, budget_seconds=budget, solo=solo)
             match claim:
                 case Claimed():
                     return await self._attempt(message, spec, claim)
-                case Finished(why):
+                case Finished(why, succeeded):
+                    if succeeded is not None and message.session is not None:
+                        # Who committed the result may have died before its turns were in the session.
+                        await keep_turns(
+                            self._tools.turns, message.tenant, message.session, message.task_id, succeeded.body
+                        )
                     logger.info("nothing to do", extra={**log_keys(message, message.attempt), "why": why})
+                    return Done()
+                case Elsewhere(elsewhere):
+                    await self._tools.dispatch(elsewhere)
+                    logger.info("waits elsewhere", extra=log_keys(message, message.attempt))
                     return Done()
                 case NotNow(after_seconds, why):
                     logger.info("not now", extra={**log_keys(message, message.attempt), "why": why})
-                    return Again(_visibility_seconds(after_seconds))
+                    return again_in_place(after_seconds, message.session)
                 case Suspect():
                     return RunAlone()
                 case Unlogged():
@@ -180,9 +171,10 @@ class AttemptRunner:
         self._meter.start(key, began_ms)
         failure: Verdict | None = None
         output: dict[str, Any] = {}
+        turns: Sequence[Turn] = ()
         threads = AgentThreads(self._tools.run_agent, self._invocation.overruns)
         try:
-            output = await self._output(message, spec, claimed, threads)
+            output, turns = await self._output(message, spec, claimed, threads)
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -197,9 +189,9 @@ class AttemptRunner:
         not_before_seconds = self._seconds_left() if threads.leave() else 0
         try:
             if failure is None:
-                outcome: Outcome = await self._succeed(claimed, output, usage, not_before_seconds)
+                outcome: Outcome = await self._endings.succeed(claimed, output, turns, usage, not_before_seconds)
             else:
-                outcome = await self._fail(spec, claimed, failure, usage, not_before_seconds)
+                outcome = await self._endings.fail(spec, claimed, failure, usage, not_before_seconds)
         except AttemptRevokedError as error:
             outcome, failure = Again(0), failure or verdict_of(error)
         logger.info(
@@ -218,7 +210,8 @@ class AttemptRunner:
 
     async def _output(
         self, message: TaskMessage, spec: AgentSpec, claimed: Claimed, threads: AgentThreads
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], Sequence[Turn]]:
+        """The result's payload, and what goes into the session with it."""
         if claimed.late(self._clock.now_ms()):
             raise ParkedError("its start was recorded too late", code="late_start", retry_after_seconds=0)
         definition = self._tools.loader.loaded(spec)
@@ -230,7 +223,8 @@ class AttemptRunner:
             task = definition.input_adapter.validate_json(canonical_json(value))
         except ValidationError as error:
             raise PermanentError(summary_of(error), code="invalid_input") from error
-        result = await self._call(definition, task, message, claimed, threads)
+        memory = self._memory(message)
+        result = await self._call(definition, task, message, claimed, threads, memory)
         try:
             checked = definition.output_adapter.validate_python(result)
             plain = definition.output_adapter.dump_python(checked, mode="json", by_alias=True)
@@ -238,17 +232,34 @@ class AttemptRunner:
         except (ValidationError, PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             why = summary_of(error) if isinstance(error, ValidationError) else "it is not JSON"
             raise PermanentError(f"the agent's output is not what it declares: {why}", code="invalid_output") from error
-        return payload.to_json()
+        return payload.to_json(), () if memory is None else await memory.pending()
+
+    def _memory(self, message: TaskMessage) -> SessionMemory | None:
+        if message.session is None:
+            return None
+        return SessionMemory(
+            self._tools.turns, self._tools.claim_check, message.tenant, message.session, message.task_id
+        )
 
     async def _call(
-        self, definition: AgentDefinition, task: Any, message: TaskMessage, claimed: Claimed, threads: AgentThreads
+        self,
+        definition: AgentDefinition,
+        task: Any,
+        message: TaskMessage,
+        claimed: Claimed,
+        threads: AgentThreads,
+        memory: SessionMemory | None,
     ) -> Any:
-        steps = RecordedSteps(claimed.journal, self._tools.claim_check, message.tenant, message.task_id, claimed.steps)
+        supervision = Supervision(gate=self._tools.gate, journal=claimed.journal, message=message, clock=self._clock)
+        steps = RecordedSteps(
+            claimed.journal, self._tools.claim_check, message.tenant, message.task_id, claimed.steps, supervision
+        )
         context = Context(
             message,
             attempt=claimed.attempt,
             ends_ms=claimed.ends_ms,
             steps=StepTaker(steps, self._clock),
+            session=Session(None if memory is None else SupervisedMemory(memory, supervision)),
             clock=self._clock,
             run_sync=threads,
             logger=logger,
@@ -268,49 +279,4 @@ class AttemptRunner:
                 raise
             raise RetryableError(f"it took longer than {seconds:.0f} s", code="timeout") from error
         finally:
-            steps.revoke()
-
-    async def _succeed(
-        self, claimed: Claimed, output: dict[str, Any], usage: dict[str, Any], not_before_seconds: int
-    ) -> Outcome:
-        await claimed.journal.append(Kind.SUCCEEDED, {"output": output, "usage": usage})
-        return Done(hold_group_seconds=not_before_seconds)
-
-    async def _fail(
-        self, spec: AgentSpec, claimed: Claimed, failure: Verdict, usage: dict[str, Any], not_before_seconds: int
-    ) -> Outcome:
-        error = failure.error.to_json()
-        if failure.revoked:
-            raise AttemptRevokedError("another worker owns this task")
-        if failure.parked:
-            after_seconds = max(
-                math.ceil(failure.at_least_seconds or 0.0), not_before_seconds, _SHORTEST_PARKING_SECONDS
-            )
-            body: dict[str, Any] = {"reason": failure.error.code, "detail": failure.error.message}
-            return await self._come_again(claimed, Kind.PARKED, body, after_seconds)
-        charged = claimed.charged + 1
-        if not failure.error.retryable or charged >= claimed.max_attempts:
-            cause = "attempts_exhausted" if failure.error.retryable else "permanent"
-            body = {"cause": cause, "error": error, "usage": usage}
-            await claimed.journal.append(Kind.DEAD_LETTERED, body)
-            return Done(hold_group_seconds=not_before_seconds)
-        wait = full_jitter_seconds(
-            charged,
-            base_seconds=spec.backoff_base_seconds,
-            cap_seconds=spec.backoff_cap_seconds,
-            fraction=self._tools.random.random(),
-            at_least_seconds=failure.at_least_seconds,
-        )
-        body = {"error": error, "usage": usage}
-        after_seconds = max(_visibility_seconds(wait), not_before_seconds)
-        return await self._come_again(claimed, Kind.ATTEMPT_FAILED, body, after_seconds)
-
-    async def _come_again(self, claimed: Claimed, kind: Kind, body: dict[str, Any], after_seconds: int) -> Outcome:
-        next_attempt_ms = self._clock.now_ms() + after_seconds * 1000
-        await claimed.journal.append(kind, {**body, "next_attempt_ms": next_attempt_ms})
-        return Again(after_seconds)
-
-
-def _visibility_seconds(wait: float) -> int:
-    """Whole seconds, as SQS takes them, rounded up so that nothing comes early; at most its 12 hours."""
-    return min(math.ceil(wait), LONGEST_WAIT_SECONDS)
+            supervision.end()

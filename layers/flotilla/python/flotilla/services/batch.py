@@ -16,15 +16,8 @@ from flotilla.agents.catalog import AgentSpec, Catalog
 from flotilla.errors import RetryableError, UnknownAgentError, UnreadableMessageError
 from flotilla.models import Delivery, TaskMessage
 from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
-from flotilla.services.attempt import (
-    Again,
-    AttemptRunner,
-    AttemptTools,
-    Done,
-    Invocation,
-    Outcome,
-    RunAlone,
-)
+from flotilla.services.attempt import AttemptRunner, AttemptTools, Invocation
+from flotilla.services.outcome import Again, Done, Outcome, RunAlone
 from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS
 
 logger = logging.getLogger("flotilla.worker")

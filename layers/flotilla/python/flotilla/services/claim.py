@@ -5,26 +5,40 @@
     the message    whoever writes it     goes to exactly the place after
     says seq 0     owns the task         the owner's last event
 
-On the happy path nothing is read: the message says which event comes next and what it chains to,
-and the conditional append of `started` is lock, fence and record in one. Only a refused append,
-or a message that was handed out before, costs a read of the log.
+On the happy path nothing of the task is read: the message says which event comes next and what it
+chains to, and the conditional append of `started` is lock, fence and record in one. Only a refused
+append, a message that was handed out before, or one sent after event 0, costs a read of the log.
+
+Never early: an attempt starts at the time the task is due or later, by the clock that dates its
+`started`, and whatever brought the message sooner.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+from flotilla.agents.catalog import AgentSpec
 from flotilla.clock import Clock
 from flotilla.errors import AttemptRevokedError
-from flotilla.events import Kind, TaskState, fold
+from flotilla.events import Event, Kind, TaskState, fold
 from flotilla.models import Delivery, ErrorInfo, Payload, Status, TaskMessage
 from flotilla.ports import EventLog
 from flotilla.primitives.lease import GRACE_SECONDS, lease_until_ms, seconds_until_takeover
+from flotilla.services.dispatch import message_for
+from flotilla.services.gate import Answered, Gate, Held, Open
 from flotilla.services.journal import Journal
+from flotilla.services.standing import Standing, standing_of_log, standing_of_message
 
 _READS = 3
 """Reads of a log that changes under our eyes before the message is left for later."""
+
+IN_PLACE_SECONDS = 60
+"""The longest wait of parked or scheduled work that is spent on the lane; a longer one goes to the delay ladder."""
+
+CACHED_USAGE = {"duration_ms": 0, "billed_ms": 0, "cached": True}
+"""What a task costs whose result is another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +46,14 @@ class Claimed:
     """The task is ours.
 
     Attributes:
+        message: The task as its log stood before the start.
         steps: What earlier attempts recorded.
         charged: Earlier attempts that count against `max_attempts`.
         started_ms: When the start was dated, before it was written.
         ends_ms: When the agent is stopped.
     """
 
+    message: TaskMessage
     journal: Journal
     input: Payload
     steps: dict[str, Payload]
@@ -55,9 +71,14 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing is left to do for this message."""
+    """Nothing is left to do for this message.
+
+    Attributes:
+        succeeded: The event that ended the task, if it succeeded: what follows from it may not have been done.
+    """
 
     why: str
+    succeeded: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,13 @@ class NotNow:
 
     after_seconds: float
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The task is not due for a while; this message is done once `message` is dispatched."""
+
+    message: TaskMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,75 +106,67 @@ class Unlogged:
     """The message speaks of a task that has no log."""
 
 
-Claim = Claimed | Finished | NotNow | Suspect | Unlogged
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """Where a task's log stands, as far as claiming it needs to know."""
-
-    head_seq: int
-    head_hash: str
-    attempt: int
-    charged: int
-    max_attempts: int
-    input: Payload
-    steps: dict[str, Payload]
-    lost: dict[str, Any] | None
+Claim = Claimed | Finished | NotNow | Elsewhere | Suspect | Unlogged
 
 
 class Claims:
     """Claims tasks for one invocation's worker.
 
     Args:
+        gate: Decides whether a task that could start should.
         actor: Who writes, unique to the invocation.
     """
 
-    def __init__(self, log: EventLog, clock: Clock, actor: str) -> None:
+    def __init__(self, *, log: EventLog, gate: Gate, clock: Clock, actor: str) -> None:
         self._log = log
+        self._gate = gate
         self._clock = clock
         self._actor = actor
 
-    async def claim(self, delivery: Delivery, message: TaskMessage, *, budget_seconds: float, solo: bool) -> Claim:
+    async def claim(
+        self, delivery: Delivery, message: TaskMessage, spec: AgentSpec, *, budget_seconds: float, solo: bool
+    ) -> Claim:
         """Try to make the task ours.
 
         Args:
             delivery: The message's receipt.
             message: The message.
+            spec: The task's agent.
             budget_seconds: How long the agent may run.
             solo: Nothing else runs in this process.
 
         Raises:
-            RetryableError: The log did not answer.
+            RetryableError: A store did not answer.
+            CorruptLogError: The log breaks its own rules.
         """
-        # A message handed out before, or sent after earlier attempts, may find recorded steps in the log:
-        # those are read. So is the log of a task that is too late, to be closed as such.
-        fresh = delivery.receive_count == 1 and message.attempt == 0
+        # A message handed out before, or sent after event 0, may find recorded steps in the log, or what the
+        # task waits for: those are read. So is the log of a task that is too late, to be closed as such.
+        fresh = delivery.receive_count == 1 and message.seq == 0
         if fresh and not self._too_late(message.deadline_ms):
-            claimed = await self._start(message, _standing_of_message(message), budget_seconds, solo)
-            if claimed is not None:
-                return claimed
+            standing = standing_of_message(message)
+            claim = self._too_early(message, message) or await self._enter(
+                message, standing, spec, budget_seconds, solo
+            )
+            if claim is not None:
+                return claim
         for _ in range(_READS):
             events = await self._log.read(message.task_id)
             if not events:
                 return Unlogged()
             state = fold(events)
-            refusal = self._refusal(state, solo=solo)
-            if refusal is not None:
-                return refusal
-            if self._too_late(state.deadline_ms):
-                late = "the deadline passed before it could be done"
-                if await self._close(state, Kind.EXPIRED, "deadline", late):
-                    return Finished("expired")
+            claim = self._refusal(state, events[-1], solo=solo)
+            if claim is not None:
+                return claim
+            end = self._end(state)
+            if end is not None:
+                if await self._write(standing_of_log(state, events), message, *end):
+                    return Finished(end[0].value)
                 continue
-            if state.attempt_lost() and state.charge_if_lost() >= state.max_attempts:
-                lost = f"the worker died during attempt {state.attempt} and no attempt is left"
-                if await self._close(state, Kind.DEAD_LETTERED, "worker_lost", lost):
-                    return Finished("worker lost, no attempt left")
-                continue
-            claimed = await self._start(message, _standing_of_state(state), budget_seconds, solo)
-            if claimed is not None:
-                return claimed
+            now = message_for(state)
+            claim = self._too_early(now, message, parked=state.status is Status.PARKED)
+            claim = claim or await self._enter(now, standing_of_log(state, events), spec, budget_seconds, solo)
+            if claim is not None:
+                return claim
         return NotNow(1.0, "the log is changing")
 
     async def is_suspect(self, message: TaskMessage) -> bool:
@@ -157,41 +177,106 @@ class Claims:
             CorruptLogError: The log breaks its own rules.
         """
         events = await self._log.read(message.task_id)
-        return bool(events) and isinstance(self._refusal(fold(events), solo=False), Suspect)
+        return bool(events) and isinstance(self._refusal(fold(events), events[-1], solo=False), Suspect)
 
-    def _refusal(self, state: TaskState, *, solo: bool) -> Claim | None:
-        now_ms = self._clock.now_ms()
+    def _refusal(self, state: TaskState, head: Event, *, solo: bool) -> Claim | None:
+        """Why the task is nobody's to start, or another's."""
         if state.status.terminal:
-            return Finished(state.status.value)
+            return Finished(state.status.value, head if head.kind is Kind.SUCCEEDED else None)
+        if state.status is Status.WAITING:
+            return Finished("waiting: another message will come")
         if state.lease_until_ms is not None:
-            wait = seconds_until_takeover(state.lease_until_ms, now_ms)
+            wait = seconds_until_takeover(state.lease_until_ms, self._clock.now_ms())
             if wait > 0:
                 return NotNow(wait, "another worker holds the lease")
             if not solo:
                 return Suspect()
-        if state.next_attempt_ms is not None and state.next_attempt_ms > now_ms:
-            return NotNow((state.next_attempt_ms - now_ms) / 1000, "too early")
-        if state.status in (Status.SCHEDULED, Status.WAITING):
-            return Finished(f"{state.status.value}: another message will come")
         return None
 
+    def _end(self, state: TaskState) -> tuple[Kind, dict[str, Any]] | None:
+        """The event that ends a task which gets no further attempt."""
+        if self._too_late(state.deadline_ms):
+            return _ended(Kind.EXPIRED, "deadline", "the deadline passed before it could be done")
+        if state.attempt_lost() and state.charge_if_lost() >= state.max_attempts:
+            lost = f"the worker died during attempt {state.attempt} and no attempt is left"
+            return _ended(Kind.DEAD_LETTERED, "worker_lost", lost)
+        return None
+
+    def _too_early(self, now: TaskMessage, received: TaskMessage, *, parked: bool = False) -> Claim | None:
+        """What to do until the task is due.
+
+        Args:
+            now: The message as the log stands.
+            received: The message as it was handed out.
+            parked: The log was read, and says that the task is parked.
+        """
+        if now.not_before_ms is None:
+            return None
+        wait = (now.not_before_ms - self._clock.now_ms()) / 1000
+        if wait <= 0:
+            return None
+        # A retry waits in place, which keeps the queue's count of its receives; and so does a session, for its
+        # order. A parked task waits where waiting is free. But not if its own message is on the lane already: the
+        # lane would take the one that comes back for the same and drop it, and this one would be gone.
+        on_its_way = parked and now.session is None and now.seq > received.seq
+        return Elsewhere(now) if on_its_way and wait > IN_PLACE_SECONDS else NotNow(wait, "too early")
+
+    async def _enter(
+        self, message: TaskMessage, standing: Standing, spec: AgentSpec, budget_seconds: float, solo: bool
+    ) -> Claim | None:
+        """Do with a task that is due what the gate says; None where the log has gone on meanwhile.
+
+        Args:
+            message: The task as its log stands.
+            standing: The same, as far as the next event needs it.
+            spec: The task's agent.
+            budget_seconds: How long the agent may run.
+            solo: Nothing else runs in this process.
+        """
+        match await self._gate.decide(spec, message, standing.parked):
+            case Held() as held:
+                return await self._hold(message, standing, held)
+            case Answered(output):
+                body = {"output": output.to_json(), "usage": dict(CACHED_USAGE)}
+                answered = await self._write(standing, message, Kind.SUCCEEDED, body)
+                return Finished("an identical task's result is its own") if answered else None
+            case Open():
+                return await self._start(message, standing, spec, budget_seconds, solo)
+
+    async def _hold(self, message: TaskMessage, standing: Standing, held: Held) -> Claim | None:
+        after_seconds = math.ceil(held.after_seconds)
+        # Said once. And not of a task whose last worker died over it: who takes that over must know.
+        said = standing.parked is not None and standing.parked.reason == held.reason
+        if not said and standing.lost is None:
+            next_ms = self._clock.now_ms() + after_seconds * 1000
+            body = {"reason": held.reason, "detail": held.detail, "next_attempt_ms": next_ms}
+            if not await self._write(standing, message, Kind.PARKED, body):
+                return None
+        deadline_ms = message.deadline_ms
+        if deadline_ms is None:
+            return NotNow(after_seconds, held.detail)
+        return NotNow(min(after_seconds, (deadline_ms - self._clock.now_ms()) / 1000), held.detail)
+
     async def _start(
-        self, message: TaskMessage, standing: _Standing, budget_seconds: float, solo: bool
+        self, message: TaskMessage, standing: Standing, spec: AgentSpec, budget_seconds: float, solo: bool
     ) -> Claimed | None:
         now_ms = self._clock.now_ms()
         lease_until = lease_until_ms(now_ms, budget_seconds)
-        journal = self._journal(message.task_id, standing, lease_until)
+        journal = self._journal(message.task_id, standing, standing.attempt + 1, lease_until)
         body: dict[str, Any] = {"lease_until_ms": lease_until}
         if solo:
             body["solo"] = True
         if standing.lost is not None:
             body["takes_over"] = standing.lost
+        if spec.version != message.agent_version:
+            body["agent_version"] = spec.version
         try:
             # Tried no longer than the grace allows: later there would be no time left for the agent.
             await journal.append(Kind.STARTED, body, give_up_ms=now_ms + int(GRACE_SECONDS * 1000))
         except AttemptRevokedError:
             return None
         return Claimed(
+            message=message,
             journal=journal,
             input=standing.input,
             steps=standing.steps,
@@ -206,55 +291,28 @@ class Claims:
     def _too_late(self, deadline_ms: int | None) -> bool:
         return deadline_ms is not None and deadline_ms <= self._clock.now_ms()
 
-    async def _close(self, state: TaskState, kind: Kind, cause: str, why: str) -> bool:
-        """End a task that gets no further attempt; False where another worker wrote first."""
+    async def _write(self, standing: Standing, message: TaskMessage, kind: Kind, body: dict[str, Any]) -> bool:
+        """Append an event of no attempt's; False where another worker wrote first."""
         lease_until = lease_until_ms(self._clock.now_ms(), 0.0)
-        journal = self._journal(state.task_id, _standing_of_state(state), lease_until)
-        journal.attempt = state.attempt
-        error = ErrorInfo(cause, why, retryable=False)
+        journal = self._journal(message.task_id, standing, standing.attempt, lease_until)
         try:
-            await journal.append(kind, {"cause": cause, "error": error.to_json()})
+            await journal.append(kind, body)
         except AttemptRevokedError:
             return False
         return True
 
-    def _journal(self, task_id: str, standing: _Standing, lease_until: int) -> Journal:
+    def _journal(self, task_id: str, standing: Standing, attempt: int, lease_until: int) -> Journal:
         return Journal(
             self._log,
             self._clock,
             task_id=task_id,
             actor=self._actor,
-            attempt=standing.attempt + 1,
+            attempt=attempt,
             head_seq=standing.head_seq,
             head_hash=standing.head_hash,
             lease_until_ms=lease_until,
         )
 
 
-def _standing_of_message(message: TaskMessage) -> _Standing:
-    return _Standing(
-        head_seq=message.seq,
-        head_hash=message.hash,
-        attempt=message.attempt,
-        charged=message.charged,
-        max_attempts=message.max_attempts,
-        input=message.input,
-        steps={},
-        lost=None,
-    )
-
-
-def _standing_of_state(state: TaskState) -> _Standing:
-    lost = None
-    if state.attempt_lost():
-        lost = {"attempt": state.attempt, "worker": state.worker}
-    return _Standing(
-        head_seq=state.head_seq,
-        head_hash=state.head_hash,
-        attempt=state.attempt,
-        charged=state.charge_if_lost(),
-        max_attempts=state.max_attempts,
-        input=state.input,
-        steps=state.steps,
-        lost=lost,
-    )
+def _ended(kind: Kind, cause: str, why: str) -> tuple[Kind, dict[str, Any]]:
+    return kind, {"cause": cause, "error": ErrorInfo(cause, why, retryable=False).to_json()}

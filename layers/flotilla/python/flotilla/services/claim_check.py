@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from flotilla.errors import RetryableError
-from flotilla.models import Payload, canonical_json
+from flotilla.models import Payload, canonical_json, payload_key
 from flotilla.ports import PayloadStore
 
 
@@ -27,8 +27,14 @@ class ClaimCheck:
         self._store = store
         self._inline_bytes = inline_bytes
 
-    async def check_in(self, tenant: str, task_id: str, value: Any) -> Payload:
+    async def check_in(self, tenant: str, task_id: str, value: Any, *, at_most_inline: int | None = None) -> Payload:
         """Make `value` fit an event.
+
+        Args:
+            tenant: Whose task it is.
+            task_id: The task.
+            value: The value.
+            at_most_inline: Of its bytes, where several values share an event and less than the usual is left.
 
         Raises:
             ValueError: `value` is not JSON.
@@ -36,11 +42,12 @@ class ClaimCheck:
         """
         text = canonical_json(value)
         content = text.encode()
-        if len(content) <= self._inline_bytes:
+        limit = self._inline_bytes if at_most_inline is None else min(self._inline_bytes, at_most_inline)
+        if len(content) <= limit:
             # As it will be read back, so that the first attempt sees what later ones see.
             return Payload(inline=json.loads(text))
         digest = hashlib.sha256(content).hexdigest()
-        key = f"tenants/{tenant}/tasks/{task_id}/{digest}.json"
+        key = payload_key(tenant, task_id, digest)
         await self._store.put(key, content)
         return Payload(ref=key, size_bytes=len(content), sha256=digest)
 

@@ -1,24 +1,30 @@
 """Accepting a task: event 0, then the message, then the promise.
 
-Invariant: when `submit` returns, event 0 and the message are durable. Whatever died in between
-leaves event 0 at most, and a repeat with the same idempotency key finds it and sends the message
-again; deduplication and the conditional start make a second message harmless.
+Invariant: when a task is answered as accepted, event 0 and the message are durable. Whatever died
+in between leaves event 0 at most, and a repeat with the same idempotency key finds it and sends the
+message again; deduplication and the conditional start make a second message harmless.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flotilla.agents.catalog import AgentSpec
 from flotilla.clock import Clock
-from flotilla.errors import IdempotencyKeyReusedError
+from flotilla.errors import FlotillaError, IdempotencyKeyReusedError, RetryableError
 from flotilla.events import GENESIS_HASH, Event, Kind, TaskState, chain, fold
-from flotilla.models import Payload, TaskMessage, canonical_json
-from flotilla.ports import EventLog, Lanes
+from flotilla.models import Payload, canonical_json
+from flotilla.ports import EventLog
 from flotilla.services.claim_check import ClaimCheck
+from flotilla.services.dispatch import Dispatch, message_for
+
+logger = logging.getLogger("flotilla.submit")
 
 _ID_CHARACTERS = 32
 
@@ -32,6 +38,8 @@ class Submission:
         request: The client's own words (the validated body), for the fingerprint.
         idempotency_key: None makes every call a new task.
         max_attempts: The client's wish; None takes the agent's own.
+        due_at_ms: Not to be started before this time; None at once.
+        webhook: Id of the endpoint that is told how it ends.
     """
 
     tenant: str
@@ -44,7 +52,9 @@ class Submission:
     session: str | None = None
     idempotency_key: str | None = None
     max_attempts: int | None = None
+    due_at_ms: int | None = None
     deadline_ms: int | None = None
+    webhook: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     trace: str | None = None
 
@@ -61,45 +71,52 @@ class Accepted:
     replayed: bool
 
 
-def task_id_for(tenant: str, idempotency_key: str | None) -> str:
-    """The id of the task that (tenant, idempotency key) stands for; a random one without a key.
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A submission whose event 0 is in the log, by this call or an earlier one.
+
+    Attributes:
+        unsent: Nothing has happened since event 0: its message may not be there yet.
+    """
+
+    answer: Accepted
+    unsent: bool
+
+
+def random_id() -> str:
+    """What tells a task without an idempotency key from all others."""
+    return secrets.token_hex(_ID_CHARACTERS // 2)
+
+
+def task_id_for(tenant: str, idempotency_key: str) -> str:
+    """The id of the task that (tenant, idempotency key) stands for.
 
     Deriving it is what makes a submit idempotent: the second call meets event 0 of the first.
     """
-    if idempotency_key is None:
-        return "tsk_" + secrets.token_hex(_ID_CHARACTERS // 2)
     return "tsk_" + hashlib.sha256(f"{tenant}\0{idempotency_key}".encode()).hexdigest()[:_ID_CHARACTERS]
 
 
-def message_for(state: TaskState) -> TaskMessage:
-    """The message that gets a task run from where its log stands."""
-    return TaskMessage(
-        task_id=state.task_id,
-        tenant=state.tenant,
-        agent=state.agent,
-        agent_version=state.agent_version,
-        lane=state.lane,
-        session=state.session,
-        seq=state.head_seq,
-        hash=state.head_hash,
-        attempt=state.attempt,
-        charged=state.attempts_charged,
-        max_attempts=state.max_attempts,
-        accepted_at_ms=state.created_at_ms,
-        deadline_ms=state.deadline_ms,
-        input=state.input,
-        trace=state.trace,
-    )
-
-
 class SubmitService:
-    """Accepts tasks."""
+    """Accepts tasks.
 
-    def __init__(self, *, log: EventLog, lanes: Lanes, claim_check: ClaimCheck, clock: Clock) -> None:
+    Args:
+        new_id: Makes an id that no other task has, for a task without an idempotency key.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        dispatch: Dispatch,
+        claim_check: ClaimCheck,
+        clock: Clock,
+        new_id: Callable[[], str] = random_id,
+    ) -> None:
         self._log = log
-        self._lanes = lanes
+        self._dispatch = dispatch
         self._claim_check = claim_check
         self._clock = clock
+        self._new_id = new_id
 
     async def submit(self, submission: Submission) -> Accepted:
         """Accept a task, or find the one that this idempotency key already stands for.
@@ -108,15 +125,72 @@ class SubmitService:
             IdempotencyKeyReusedError: The key stands for another request.
             RetryableError: A store did not answer; the client should repeat the call.
         """
-        task_id = task_id_for(submission.tenant, submission.idempotency_key)
+        recorded = await self._record(self._task_id(submission), submission)
+        if recorded.unsent:
+            await self._dispatch(message_for(recorded.answer.state))
+        return recorded.answer
+
+    async def submit_batch(self, submissions: Sequence[Submission]) -> list[Accepted | FlotillaError]:
+        """Accept tasks as so many calls of `submit` would, one after the other, but all at once.
+
+        Returns:
+            For each submission its answer, or the error that the call of its own would have raised.
+        """
+        # One after the other only where two have the same key: the first of them makes the task.
+        same_task: dict[str, list[int]] = {}
+        for position, submission in enumerate(submissions):
+            same_task.setdefault(self._task_id(submission), []).append(position)
+        outcomes: dict[int, _Recorded | FlotillaError] = {}
+
+        async def record(task_id: str, positions: Sequence[int]) -> None:
+            for earlier, position in enumerate(positions):
+                submission = submissions[position]
+                if earlier:
+                    # Else the same request within a millisecond would be taken for the one before it sent again.
+                    submission = replace(submission, request_id=f"{submission.request_id}/{earlier}")
+                outcomes[position] = await self._outcome(task_id, submission)
+
+        await asyncio.gather(*(record(task_id, positions) for task_id, positions in same_task.items()))
+        await self._send_unsent(outcomes)
+        return [
+            found.answer if isinstance(found, _Recorded) else found
+            for found in (outcomes[position] for position in range(len(submissions)))
+        ]
+
+    async def _outcome(self, task_id: str, submission: Submission) -> _Recorded | FlotillaError:
+        try:
+            return await self._record(task_id, submission)
+        except FlotillaError as error:
+            return error
+        except Exception:
+            # A fault of our own. It must not take the answers of the rest of the batch with it.
+            logger.exception("submission failed", extra={"task_id": task_id, "request_id": submission.request_id})
+            return FlotillaError("this task could not be accepted", code="internal-error")
+
+    async def _send_unsent(self, outcomes: dict[int, _Recorded | FlotillaError]) -> None:
+        """Send the messages in the order of the submissions, which is the order of their sessions."""
+        unsent = {
+            position: message_for(found.answer.state)
+            for position, found in sorted(outcomes.items())
+            if isinstance(found, _Recorded) and found.unsent
+        }
+        durable = await self._dispatch.batch(list(unsent.values()))
+        for position, is_durable in zip(unsent, durable, strict=True):
+            if not is_durable:
+                outcomes[position] = RetryableError("the queue did not answer")
+
+    def _task_id(self, submission: Submission) -> str:
+        if submission.idempotency_key is None:
+            return "tsk_" + self._new_id()
+        return task_id_for(submission.tenant, submission.idempotency_key)
+
+    async def _record(self, task_id: str, submission: Submission) -> _Recorded:
         payload = await self._claim_check.check_in(submission.tenant, task_id, submission.input)
         event = self._accepted_event(task_id, payload, submission)
         existing = await self._log.append(event)
         if existing is None:
-            state = fold([event])
-            await self._lanes.send(message_for(state))
-            return Accepted(state, replayed=False)
-        return await self._replay(existing, event)
+            return _Recorded(Accepted(fold([event]), replayed=False), unsent=True)
+        return await self._replayed(existing, event)
 
     def _accepted_event(self, task_id: str, payload: Payload, submission: Submission) -> Event:
         body: dict[str, Any] = {
@@ -132,7 +206,9 @@ class SubmitService:
         # Absent rather than null: every byte of an event is stored and, past 1 KB, paid for.
         optional = {
             "session": submission.session,
+            "due_at_ms": submission.due_at_ms,
             "deadline_ms": submission.deadline_ms,
+            "webhook": submission.webhook,
             "labels": submission.labels or None,
             "trace": submission.trace,
         }
@@ -148,15 +224,13 @@ class SubmitService:
             prev_hash=GENESIS_HASH,
         )
 
-    async def _replay(self, first: Event, repeated: Event) -> Accepted:
+    async def _replayed(self, first: Event, repeated: Event) -> _Recorded:
         if first.body["fingerprint"] != repeated.body["fingerprint"]:
             raise IdempotencyKeyReusedError("this Idempotency-Key was used with another request")
         state = fold(await self._log.read(first.task_id))
-        if state.head_kind is Kind.ACCEPTED:
-            # Nothing has happened since event 0: the call that wrote it may have died before it sent the
-            # message. Sending again is harmless where it did not.
-            await self._lanes.send(message_for(state))
-        return Accepted(state, replayed=True)
+        # Where nothing has happened since event 0, the call that wrote it may have died before it sent the
+        # message. Sending again is harmless where it did not.
+        return _Recorded(Accepted(state, replayed=True), unsent=state.head_kind is Kind.ACCEPTED)
 
 
 def fingerprint(request: dict[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""The retention keeper: sees to it that nothing is dropped before it is archived."""

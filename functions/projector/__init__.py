@@ -1,0 +1,1 @@
+"""The projector: keeps the read model and the archive up with the event log."""

@@ -1,0 +1,1 @@
+"""The reconciler: sends tasks their message again where it was lost."""

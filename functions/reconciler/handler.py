@@ -1,0 +1,83 @@
+"""Entry point of the reconciler function, which runs on a schedule."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from flotilla.clock import SystemClock
+from flotilla.dynamo.event_log import DynamoEventLog
+from flotilla.dynamo.views import DynamoReadModel
+from flotilla.dynamo.watchlist import DynamoWatchlist
+from flotilla.primitives.ladder import Ladder
+from flotilla.runtime import clients, logging, threads
+from flotilla.runtime.settings import ReconcilerSettings
+from flotilla.scheduler.schedules import EventBridgeSchedules
+from flotilla.services.dispatch import Dispatch
+from flotilla.services.reconcile import Reconciled, Reconciler
+from flotilla.sqs.delays import SqsDelays
+from flotilla.sqs.lane_depths import SqsLaneDepths
+from flotilla.sqs.lanes import SqsLanes
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_AWS_THREADS = 10  # as many tasks as are looked after at once
+_MARGIN_MS = 20_000
+"""What is begun needs some time to end: a few calls, each of which may be tried again."""
+
+
+class ReconcilerFunction:
+    """The reconciler on AWS."""
+
+    def __init__(self, settings: ReconcilerSettings) -> None:
+        aws = threads.ThreadRunner("aws", _AWS_THREADS)
+        self._clock = SystemClock()
+        lane_urls = {name: lane.queue_url for name, lane in settings.lanes.items()}
+        self._reconciler = Reconciler(
+            log=DynamoEventLog(clients.dynamodb(), settings.events_table, settings.retention_days, aws),
+            views=DynamoReadModel(clients.dynamodb(), settings.views_table, aws),
+            watchlist=DynamoWatchlist(clients.dynamodb(), settings.views_table, aws),
+            dispatch=Dispatch(
+                lanes=SqsLanes(clients.sqs(), lane_urls, aws),
+                delays=SqsDelays(
+                    clients.sqs(), {tier: queue.queue_url for tier, queue in settings.delays.items()}, aws
+                ),
+                schedules=EventBridgeSchedules(
+                    clients.scheduler,
+                    group=settings.schedules.group,
+                    role_arn=settings.schedules.role_arn,
+                    target_arn=settings.schedules.target_arn,
+                    run_sync=aws,
+                ),
+                ladder=Ladder(settings.delays),
+                clock=self._clock,
+            ),
+            depths=SqsLaneDepths(clients.sqs(), lane_urls, aws),
+            lane_names=lane_urls.keys(),
+            clock=self._clock,
+        )
+
+    async def run(self, remaining_ms: int) -> Reconciled:
+        """Reconcile for as long as there is time.
+
+        Args:
+            remaining_ms: Until Lambda ends the invocation.
+        """
+        return await self._reconciler.run(self._clock.now_ms() + remaining_ms - _MARGIN_MS)
+
+
+@cache
+def _deployed() -> ReconcilerFunction:
+    return ReconcilerFunction(ReconcilerSettings.read())
+
+
+def handler(_event: dict[str, Any], context: LambdaContext) -> None:
+    """Reconcile.
+
+    Args:
+        _event: What the schedule sends; nothing in it matters.
+        context: The invocation's context.
+    """
+    logging.configured()
+    threads.run(_deployed().run(context.get_remaining_time_in_millis()))

@@ -1,0 +1,1 @@
+"""The relay: passes on what comes out of the delay ladder, and puts what is due on its lane."""

@@ -1,0 +1,1 @@
+"""The webhook function: delivers to tenants' endpoints, and tries again over hours."""

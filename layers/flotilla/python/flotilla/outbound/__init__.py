@@ -1,0 +1,1 @@
+"""HTTP requests to hosts that somebody else named."""

@@ -1,0 +1,173 @@
+"""Agents that do as their task's script says, and tell the observer what they do.
+
+A script has a move for each attempt; the last one goes for all further attempts. What an attempt does to the world
+outside, and the process's death in the middle of it, are moves like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+from typing import Any
+
+from pydantic import BaseModel
+
+from flotilla.agents import Context, SyncContext, agent
+from flotilla.agents.decorator import definition_of
+from flotilla.errors import ParkedError, PermanentError, RetryableError
+from flotilla.models import canonical_json
+from tests.simulation.stage import Stage, stage
+
+TIMEOUT_SECONDS = 10.0
+CACHE_TTL_SECONDS = 40
+MAX_ATTEMPTS = 4
+
+
+class Script(BaseModel):
+    """What a task asks of its agent.
+
+    Attributes:
+        name: Tells tasks apart, or makes them identical.
+        moves: One for each attempt.
+        steps: Durable steps before and after the move.
+        seconds: How long the agent takes over it.
+    """
+
+    name: str
+    moves: tuple[str, ...] = ("ok",)
+    steps: int = 0
+    seconds: float = 0.0
+
+    def move(self, attempt: int) -> str:
+        return self.moves[min(attempt, len(self.moves)) - 1]
+
+
+class Result(BaseModel):
+    name: str
+    attempt: int
+    steps: list[Any] = []
+
+
+def identity(script: Any, tenant: str, agent_name: str) -> str:
+    """What identical tasks share."""
+    return hashlib.sha256(canonical_json([tenant, agent_name, script]).encode()).hexdigest()
+
+
+async def _moved(move: str, here: Stage) -> None:
+    """Make one move; returns where the attempt goes on."""
+    match move:
+        case "fail":
+            raise RuntimeError("by its script")
+        case "retry_after":
+            raise RetryableError("busy", code="busy", retry_after_seconds=25)
+        case "permanent":
+            raise PermanentError("never", code="never")
+        case "park":
+            raise ParkedError("the circuit is open", code="circuit_open", retry_after_seconds=5)
+        case "park_long":
+            raise ParkedError("the bucket is empty", code="rate_limited", retry_after_seconds=100)
+        case "crash":
+            await here.crash()
+        case "block":
+            await here.block()
+        case "hang":
+            await asyncio.Event().wait()
+        case "exit":
+            sys.exit(3)
+        case _:
+            pass
+
+
+async def _scripted(task: Script, ctx: Context) -> Result:
+    here = stage()
+    with here.run(ctx, identity(task.model_dump(), ctx.tenant, ctx.agent)) as run:
+        results = []
+        move = task.move(here.moves_made(run))
+        for number in range(task.steps):
+            if number == task.steps // 2:
+                await _moved(move, here)
+            name = f"step {number}"
+            results.append(await ctx.step(name, here.step, ctx.task_id, ctx.attempt, name, ctx.idempotency_key(name)))
+        if task.seconds:
+            await asyncio.sleep(task.seconds)
+        if not task.steps:
+            await _moved(move, here)
+            await here.effect(ctx.task_id, ctx.attempt, "", ctx.idempotency_key())
+        if move == "bad_output":
+            return "not a result"  # type: ignore[return-value]
+        return Result(name=task.name, attempt=ctx.attempt, steps=results)
+
+
+@agent(
+    "sim.work",
+    timeout_seconds=TIMEOUT_SECONDS,
+    max_attempts=MAX_ATTEMPTS,
+    backoff_base_seconds=2,
+    backoff_cap_seconds=20,
+)
+async def work(task: Script, ctx: Context) -> Result:
+    return await _scripted(task, ctx)
+
+
+@agent(
+    "sim.cached",
+    timeout_seconds=TIMEOUT_SECONDS,
+    max_attempts=MAX_ATTEMPTS,
+    backoff_base_seconds=2,
+    backoff_cap_seconds=20,
+    cache_ttl_seconds=CACHE_TTL_SECONDS,
+)
+async def cached(task: Script, ctx: Context) -> Result:
+    return await _scripted(task, ctx)
+
+
+@agent(
+    "sim.remember",
+    timeout_seconds=TIMEOUT_SECONDS,
+    max_attempts=MAX_ATTEMPTS,
+    backoff_base_seconds=2,
+    backoff_cap_seconds=20,
+)
+async def remember(task: Script, ctx: Context) -> Result:
+    """Reads its session's memory and adds two turns, and then does as its script says."""
+    here = stage()
+    if ctx.session is None:
+        return await _scripted(task, ctx)
+    seen = await ctx.session.turns()
+    await ctx.session.append([task.name, ctx.attempt, 0])
+    result = await _scripted(task, ctx)
+    await ctx.session.append([task.name, ctx.attempt, 1])
+    here.turns_seen(ctx, seen)
+    return result
+
+
+@agent(
+    "sim.plain",
+    timeout_seconds=TIMEOUT_SECONDS,
+    max_attempts=MAX_ATTEMPTS,
+    backoff_base_seconds=2,
+    backoff_cap_seconds=20,
+)
+def plain(task: Script, ctx: SyncContext) -> Result:
+    """Runs on a thread, at one instant; how long the thread takes is the stage's choice."""
+    here = stage()
+    with here.run(ctx, identity(task.model_dump(), ctx.tenant, ctx.agent)) as run:
+        match task.move(here.moves_made(run)):
+            case "fail":
+                raise RuntimeError("by its script")
+            case "permanent":
+                raise PermanentError("never", code="never")
+            case "park":
+                raise ParkedError("the circuit is open", code="circuit_open", retry_after_seconds=5)
+            case _:
+                here.effect_now(ctx.task_id, ctx.attempt, "", ctx.idempotency_key())
+                return Result(name=task.name, attempt=ctx.attempt)
+
+
+ALL = (work, cached, remember, plain)
+SPECS = {
+    definition.name: definition.spec()
+    for definition in (definition_of(function) for function in ALL)
+    if definition is not None
+}

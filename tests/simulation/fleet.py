@@ -1,0 +1,109 @@
+"""The stores and queues of a fleet, and the observer at them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from flotilla.events import Event, Kind
+from tests.fakes import MemoryEventLog, MemoryPayloadStore
+from tests.fakes.flights import MemoryFlights
+from tests.fakes.pauses import MemoryPauses
+from tests.fakes.session_turns import MemorySessionTurns
+from tests.simulation.event_sources import task_of
+from tests.simulation.faults import FaultPlan, Faults
+from tests.simulation.history import Deleted, History, Written
+from tests.simulation.loop import Scheduler
+from tests.simulation.processes import drive
+from tests.simulation.queues import FifoQueue, Message
+from tests.simulation.schedules import ScheduleStore
+from tests.simulation.workload import LANES, Workload
+
+TIERS = (1, 15, 120, 480, 900)
+SHORT_FUNCTION_SECONDS = 30.0
+"""Timeout of every function but the workers."""
+
+VISIBILITY_FACTOR = 6
+
+_ENDS = frozenset({Kind.SUCCEEDED, Kind.DEAD_LETTERED, Kind.CANCELLED, Kind.EXPIRED})
+
+
+class NoViews:
+    async def find(self, *args: Any, **options: Any) -> None:
+        return None
+
+    async def get(self, *args: Any) -> None:
+        return None
+
+    async def put_unreadable(self, message: Any) -> None:
+        return None
+
+
+class Fleet:
+    """What outlives every process of one history."""
+
+    def __init__(self, plan: FaultPlan, workload: Workload, seed: int) -> None:
+        self.scheduler = Scheduler()
+        self.rng = random.Random(seed)
+        self.faults = Faults(plan, self.rng)
+        self.workload = workload
+        self.history = History()
+        self.log = MemoryEventLog()
+        self.payloads = MemoryPayloadStore()
+        self.pauses = MemoryPauses()
+        self.flights = MemoryFlights()
+        self.turns = MemorySessionTurns()
+        self.views: Any = NoViews()
+        limit, seconds = workload.max_receive_count, SHORT_FUNCTION_SECONDS
+        self.dead = {lane: self._queue(f"{lane}-dead", seconds) for lane in LANES}
+        self.lanes = {
+            lane: self._queue(lane, workload.worker_timeout_seconds, limit=limit, dead=self.dead[lane]) for lane in LANES
+        }
+        self.dead_delays = self._queue("delays-dead", seconds)
+        self.tiers = {
+            tier: self._queue(f"delay-{tier}", seconds, delay=tier, limit=limit, dead=self.dead_delays)
+            for tier in TIERS
+        }
+        self.schedules = ScheduleStore(self.scheduler, self.faults, self.tiers[TIERS[0]])
+        self.queues = [*self.lanes.values(), *self.dead.values(), *self.tiers.values(), self.dead_delays]
+
+    def _queue(
+        self, name: str, seconds: float, *, delay: float = 0.0, limit: int = 0, dead: FifoQueue | None = None
+    ) -> FifoQueue:
+        return FifoQueue(
+            name,
+            self.rng,
+            visibility_seconds=seconds * VISIBILITY_FACTOR,
+            delay_seconds=delay,
+            max_receive_count=limit,
+            dead_letters=dead,
+        )
+
+    def append(self, event: Event, process: str) -> Event | None:
+        """The log's own append, seen by the observer."""
+        before = self.log.logs.get(event.task_id, {}).get(event.seq)
+        answer = drive(self.log.append(event))
+        after = self.log.logs[event.task_id][event.seq]
+        if before is None:
+            self.history.written.append(Written(self.scheduler.now, after, process))
+        elif before.hash != after.hash:
+            self.history.replaced.append((self.scheduler.now, before, after))
+        return answer
+
+    def deleted(self, queue: FifoQueue, message: Message) -> None:
+        """A message was taken off a queue for good."""
+        task_id = task_of(message)
+        if task_id is not None:
+            self.history.deleted.append(
+                Deleted(self.scheduler.now, queue.name, task_id, self._waits(task_id), self._finished(task_id))
+            )
+
+    def _waits(self, task_id: str) -> bool:
+        marker = f'"task_id":"{task_id}"'
+        return self.schedules.holds(task_id) or any(
+            marker in message.body for queue in self.queues for message in queue.messages()
+        )
+
+    def _finished(self, task_id: str) -> bool:
+        log = self.log.logs.get(task_id)
+        return bool(log) and log[max(log)].kind in _ENDS

@@ -1,0 +1,214 @@
+"""What the process of each function wires together, and what it does in one invocation, as the handlers do.
+
+Invariant: nothing here decides anything about a task; what is decided, the services decide.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flotilla.agents.catalog import Catalog
+from flotilla.agents.loader import AgentLoader
+from flotilla.models import Delivery
+from flotilla.ports import Flights, Pauses, PayloadStore, ReadModel
+from flotilla.primitives.ladder import Ladder
+from flotilla.services.attempt import AttemptTools, Invocation
+from flotilla.services.batch import BatchService
+from flotilla.services.cancel import CancelService
+from flotilla.services.claim_check import ClaimCheck
+from flotilla.services.dispatch import Dispatch
+from flotilla.services.gate import Gate
+from flotilla.services.open_logs import OpenLogs
+from flotilla.services.past_logs import PastLogs
+from flotilla.services.pause_board import PauseBoard
+from flotilla.services.redrive import RedriveService
+from flotilla.services.relay import Relay
+from flotilla.services.single_flight import SingleFlight
+from flotilla.services.submit import SubmitService
+from flotilla.services.triage import DeadMessage, TriageService
+from tests.simulation.agents import SPECS
+from tests.simulation.fleet import TIERS, Fleet
+from tests.simulation.ports import Delays, Lanes, Log, Receipts, Store, Turns
+from tests.simulation.processes import Process
+from tests.simulation.queues import FifoQueue
+from tests.simulation.schedules import Schedules
+from tests.simulation.stage import SimulatedThreads, SimulatedWatchdog, Stage
+from tests.simulation.workload import LANES
+
+RETENTION_DAYS = 30
+
+
+@dataclass(frozen=True)
+class ApiTools:
+    """The API's process."""
+
+    submit: SubmitService
+    cancel: CancelService
+    redrive: RedriveService
+    pauses: Pauses
+
+
+@dataclass(frozen=True)
+class RelayTools:
+    """The relay's process."""
+
+    relay: Relay
+    receipts: Receipts
+
+
+@dataclass(frozen=True)
+class TriageTools:
+    """The triage's process."""
+
+    triage: TriageService
+    receipts: Receipts
+    queue: str
+
+
+class Roles:
+    """Wires processes over the stores and queues of one fleet. A planted fault is a role that is wired otherwise."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.catalog = Catalog(SPECS)
+        self.ladder = Ladder(TIERS)
+
+    # Ports of a process.
+
+    def log(self, process: Process) -> Log:
+        return Log(process, self.fleet.log, self.fleet.append)
+
+    def claim_check(self, process: Process) -> ClaimCheck:
+        return ClaimCheck(self.payloads(process), self.fleet.workload.inline_bytes)
+
+    def payloads(self, process: Process) -> PayloadStore:
+        return cast(PayloadStore, Store(process, "payloads", self.fleet.payloads))
+
+    def pauses(self, process: Process) -> Pauses:
+        return cast(Pauses, Store(process, "pauses", self.fleet.pauses))
+
+    def views(self, process: Process) -> ReadModel:
+        return cast(ReadModel, Store(process, "views", self.fleet.views))
+
+    def dispatch(self, process: Process, *, schedules: bool = True) -> Dispatch:
+        return Dispatch(
+            lanes=Lanes(process, self.fleet.lanes),
+            delays=Delays(process, self.fleet.tiers),
+            schedules=Schedules(process, self.fleet.schedules) if schedules else None,
+            ladder=self.ladder,
+            clock=process.clock,
+        )
+
+    def chance(self) -> random.Random:
+        """A process's own random numbers."""
+        return random.Random(self.fleet.rng.random())
+
+    # Processes.
+
+    def single_flight(self, process: Process, chance: random.Random) -> SingleFlight:
+        flights = cast(Flights, Store(process, "flights", self.fleet.flights))
+        return SingleFlight(flights, self.log(process), self.claim_check(process), process.clock, chance)
+
+    def turns(self, process: Process) -> Turns:
+        return Turns(process, self.fleet.turns)
+
+    def receipts(self, process: Process, queue: FifoQueue, dead_letters: FifoQueue | None) -> Receipts:
+        return Receipts(process, queue, dead_letters)
+
+    def worker(self, process: Process, lane: str) -> AttemptTools:
+        """As the worker's handler."""
+        process.stage = Stage(process, self.fleet.history)
+        chance = self.chance()
+        return AttemptTools(
+            log=self.log(process),
+            receipts=self.receipts(process, self.fleet.lanes[lane], self.fleet.dead[lane]),
+            dispatch=self.dispatch(process, schedules=False),
+            gate=Gate(
+                pauses=PauseBoard(self.pauses(process), process.clock),
+                flights=self.single_flight(process, chance),
+                clock=process.clock,
+                random=chance,
+            ),
+            turns=self.turns(process),
+            claim_check=self.claim_check(process),
+            catalog=self.catalog,
+            loader=AgentLoader(),
+            clock=process.clock,
+            run_agent=SimulatedThreads(process),
+            watchdog=SimulatedWatchdog(process),
+            random=chance,
+        )
+
+    async def work(self, tools: AttemptTools, request_id: str, ends: float, batch: list[Delivery]) -> list[str]:
+        """As the worker's handler."""
+        now_ms = tools.clock.now_ms()
+        process = cast(SimulatedWatchdog, tools.watchdog).process
+        invocation = Invocation(request_id, now_ms, now_ms + int((ends - process.scheduler.now) * 1000))
+        result = await BatchService(tools).run(batch, invocation)
+        if invocation.overruns.count:
+            await tools.receipts.delete(result.done)
+            process.die("a thread outlived its attempt")
+        return [delivery.message_id for delivery in result.again]
+
+    def open_logs(self, process: Process) -> OpenLogs:
+        past = PastLogs(
+            views=self.views(process), archive=cast(Any, None), clock=process.clock, retention_days=RETENTION_DAYS
+        )
+        return OpenLogs(log=self.log(process), past=past, clock=process.clock, retention_days=RETENTION_DAYS)
+
+    def api(self, process: Process) -> ApiTools:
+        """As the API's handler."""
+        claim_check = self.claim_check(process)
+        dispatch = self.dispatch(process)
+        clock = process.clock
+        logs = self.open_logs(process)
+        return ApiTools(
+            submit=SubmitService(log=self.log(process), dispatch=dispatch, claim_check=claim_check, clock=clock),
+            cancel=CancelService(logs=logs, schedules=Schedules(process, self.fleet.schedules), clock=clock),
+            redrive=RedriveService(
+                logs=logs, dispatch=dispatch, claim_check=claim_check, catalog=self.catalog, lanes=LANES, clock=clock
+            ),
+            pauses=self.pauses(process),
+        )
+
+    async def answer(self, tools: ApiTools, request_id: str, ends: float, call: Any) -> Any:
+        """One call of the API."""
+        return await call(tools, request_id)
+
+    def relay(self, process: Process, queue: FifoQueue) -> RelayTools:
+        """As the relay's handler."""
+        relay = Relay(
+            lanes=Lanes(process, self.fleet.lanes),
+            lane_names=LANES,
+            delays=Delays(process, self.fleet.tiers),
+            ladder=self.ladder,
+            clock=process.clock,
+        )
+        return RelayTools(relay, self.receipts(process, queue, self.fleet.dead_delays))
+
+    async def pass_on(self, tools: RelayTools, request_id: str, ends: float, batch: list[Delivery]) -> list[str]:
+        """As the relay's handler."""
+        result = await tools.relay.run(batch, tools.receipts)
+        return [delivery.message_id for delivery in result.again]
+
+    def triage(self, process: Process, queue: FifoQueue) -> TriageTools:
+        """As the triage's handler."""
+        triage = TriageService(
+            log=self.log(process),
+            read_model=self.views(process),
+            dispatch=self.dispatch(process),
+            payloads=self.payloads(process),
+            lanes=LANES,
+            clock=process.clock,
+            random=self.chance(),
+            actor=f"triage:{process.name}",
+        )
+        return TriageTools(triage, self.receipts(process, queue, None), queue.name)
+
+    async def sort_out(self, tools: TriageTools, request_id: str, ends: float, batch: list[Delivery]) -> list[str]:
+        """As the triage's handler."""
+        messages = [DeadMessage(delivery, tools.queue, None) for delivery in batch]
+        result = await tools.triage.run(messages, tools.receipts)
+        return [delivery.message_id for delivery in result.again]

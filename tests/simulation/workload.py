@@ -1,0 +1,222 @@
+"""What clients and operators ask of a fleet in one history, and what the fleet is like.
+
+A workload is a value: it is drawn from a seed here, or composed and made smaller by Hypothesis (`strategies`).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from flotilla.services.submit import task_id_for
+
+SESSIONS = ("red", "blue")
+LANES = ("standard", "batch")
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Submit a task, and again with the same idempotency key where no answer comes.
+
+    Attributes:
+        number: Tells tasks apart.
+        delay_seconds: Due so long after the client asks; None at once.
+        deadline_seconds: Not to be started later than so long after the client asks.
+        tries: Calls before the client gives up.
+    """
+
+    number: int
+    agent: str = "sim.work"
+    moves: tuple[str, ...] = ("ok",)
+    steps: int = 0
+    seconds: float = 0.0
+    shared: str | None = None
+    tenant: str = "acme"
+    lane: str = LANES[0]
+    session: str | None = None
+    delay_seconds: float | None = None
+    deadline_seconds: float | None = None
+    max_attempts: int | None = None
+    tries: int = 4
+
+    @property
+    def key(self) -> str:
+        return f"key {self.number}"
+
+    @property
+    def task_id(self) -> str:
+        return task_id_for(self.tenant, self.key)
+
+    def input(self) -> dict[str, Any]:
+        name = self.shared if self.shared is not None else str(self.number)
+        return {"name": name, "moves": list(self.moves), "steps": self.steps, "seconds": self.seconds}
+
+
+@dataclass(frozen=True)
+class SubmitMany:
+    """Submit several tasks in one call."""
+
+    tasks: tuple[Submit, ...]
+    tries: int = 4
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Cancel a task, whatever became of it."""
+
+    number: int
+    tries: int = 3
+
+
+@dataclass(frozen=True)
+class Redrive:
+    """Redrive a task.
+
+    Attributes:
+        moves: The corrected script; None leaves the input as it is.
+    """
+
+    number: int
+    moves: tuple[str, ...] | None = None
+    tries: int = 3
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Pause something, and resume it after so long."""
+
+    scope: str
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Let time pass."""
+
+    seconds: float
+
+
+Operation = Submit | SubmitMany | Cancel | Redrive | Hold | Wait
+
+
+@dataclass(frozen=True)
+class Workload:
+    """All of it.
+
+    Attributes:
+        clients: What each client does, one thing after the other; the clients run side by side.
+        concurrency: Invocations of a lane's workers at once.
+        worker_timeout_seconds: Of one invocation.
+        max_receive_count: After so many hand-outs a message goes to the dead letters.
+    """
+
+    clients: tuple[tuple[Operation, ...], ...]
+    concurrency: int = 3
+    worker_timeout_seconds: float = 60.0
+    max_receive_count: int = 500
+    inline_bytes: int = 1000
+    tasks: dict[int, Submit] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        found: dict[int, Submit] = {}
+        for client in self.clients:
+            for operation in client:
+                if isinstance(operation, Submit):
+                    found[operation.number] = operation
+                elif isinstance(operation, SubmitMany):
+                    found.update({task.number: task for task in operation.tasks})
+        object.__setattr__(self, "tasks", found)
+
+
+MOVES = ("fail", "retry_after", "permanent", "park", "park_long", "crash", "block", "hang", "exit", "bad_output")
+DELAYS = (0.4, 1.0, 3.0, 14.0, 16.0, 70.0, 130.0, 500.0, 950.0, 4000.0)
+WAITS = (0.02, 0.2, 1.0, 3.0, 10.0, 40.0, 400.0)
+
+
+def drawn(rng: random.Random) -> Workload:
+    """A workload for one history."""
+    count = rng.choice((1, 2, 3, 3, 4, 4, 5, 6, 8)) if rng.random() > 0.01 else 25
+    sessions = SESSIONS[: rng.choice((0, 1, 1, 2))]
+    troubled = rng.choice((0.0, 0.15, 0.5))
+    delayed = rng.choice((0.0, 0.0, 0.3))
+    late = rng.choice((0.0, 0.0, 0.3))
+    tasks = [_task(rng, number, sessions, troubled, delayed, late) for number in range(count)]
+    clients = []
+    for mine in _parts(rng, tasks):
+        operations: list[Operation] = list(_submits(rng, mine))
+        for task in mine:
+            if rng.random() < 0.12:
+                _insert(rng, operations, Cancel(task.number))
+            if rng.random() < (0.4 if set(task.moves) & {"permanent", "bad_output", "fail", "crash"} else 0.05):
+                operations += [Wait(rng.choice(WAITS)), Redrive(task.number, rng.choice((None, ("ok",))))]
+        if rng.random() < 0.1:
+            _insert(rng, operations, _hold(rng))
+        clients.append(tuple(operations))
+    return Workload(
+        clients=tuple(clients),
+        concurrency=rng.choice((1, 2, 3, 4)),
+        worker_timeout_seconds=rng.choice((30.0, 60.0, 180.0)),
+        max_receive_count=500 if rng.random() < 0.9 else rng.choice((8, 20)),
+        inline_bytes=rng.choice((1000, 1000, 60)),
+    )
+
+
+def _task(
+    rng: random.Random, number: int, sessions: tuple[str, ...], troubled: float, delayed: float, late: float
+) -> Submit:
+    agent = rng.choice(("sim.work", "sim.work", "sim.work", "sim.cached", "sim.remember", "sim.plain"))
+    session = rng.choice(sessions) if sessions and rng.random() < 0.7 else None
+    if agent == "sim.remember" and session is None:
+        session = SESSIONS[0]
+    moves = ["ok"]
+    while rng.random() < troubled and len(moves) < 5:
+        moves.insert(0, rng.choice(MOVES))
+    if rng.random() < 0.05:
+        moves = moves[:-1] or ["permanent"]
+    shared = rng.choice(("A", "A", "B")) if agent == "sim.cached" else None
+    return Submit(
+        number=number,
+        agent=agent,
+        moves=tuple(moves) if shared is None or rng.random() < 0.3 else ("ok",),
+        steps=rng.choice((0, 0, 0, 1, 3)),
+        seconds=rng.choice((0.0, 0.0, 0.05, 1.0, 6.0)) if shared is None else 1.0,
+        shared=shared,
+        tenant="acme" if rng.random() < 0.9 else "umbrella",
+        lane=LANES[0] if rng.random() < 0.85 else LANES[1],
+        session=session,
+        delay_seconds=rng.choice(DELAYS) if rng.random() < delayed else None,
+        deadline_seconds=rng.choice((0.5, 5.0, 30.0, 200.0)) if rng.random() < late else None,
+        max_attempts=rng.choice((None, None, 1, 2)),
+        tries=rng.choice((1, 4, 4, 8)),
+    )
+
+
+def _parts(rng: random.Random, tasks: list[Submit]) -> list[list[Submit]]:
+    parts: list[list[Submit]] = [[] for _ in range(rng.choice((1, 1, 2, 3)))]
+    for task in tasks:
+        rng.choice(parts).append(task)
+    return [part for part in parts if part]
+
+
+def _submits(rng: random.Random, tasks: list[Submit]) -> list[Operation]:
+    if len(tasks) > 1 and rng.random() < 0.15:
+        return [SubmitMany(tuple(tasks))]
+    operations: list[Operation] = []
+    for task in tasks:
+        if rng.random() < 0.4:
+            operations.append(Wait(rng.choice(WAITS[:6])))
+        operations.append(task)
+    return operations
+
+
+def _insert(rng: random.Random, operations: list[Operation], operation: Operation) -> None:
+    """Somewhere among the others, sometimes some time after the one before it."""
+    place = int(rng.random() * (len(operations) + 1))
+    operations[place:place] = [Wait(rng.choice(WAITS)), operation] if rng.random() < 0.7 else [operation]
+
+
+def _hold(rng: random.Random) -> Hold:
+    scope, name = rng.choice((("fleet", ""), ("lane", LANES[0]), ("agent", "sim.work"), ("agent", "sim.cached")))
+    return Hold(scope, name, rng.choice((1.5, 5.0, 60.0, 1000.0, 40_000.0)))

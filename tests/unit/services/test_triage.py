@@ -1,0 +1,469 @@
+"""What lies in a dead letter queue becomes a fact; nothing healthy dies of it, and nothing is in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flotilla.errors import RetryableError
+from flotilla.events import Event, Kind, fold, verify_chain
+from flotilla.models import Delivery, Status, TaskMessage
+from flotilla.read_model import UNREADABLE, DeadFilter, UnreadableMessage
+from flotilla.services.cancel import CancelService
+from flotilla.services.dispatch import message_for
+from flotilla.services.triage import (
+    MAX_BODY_CHARACTERS,
+    RECEIVE_LIMIT,
+    DeadMessage,
+    TriageResult,
+    TriageService,
+    unreadable_body_key,
+)
+from tests.fakes import MemoryEventLog, MemoryReceipts
+from tests.fakes.views import MemoryReadModel
+from tests.logs import LogBuilder, log_of
+from tests.unit.services import sample_agents
+from tests.unit.services.crashes import Calls, Died, every_failure
+from tests.unit.services.fleet import Fleet, run
+from tests.unit.services.open_logs import open_logs
+
+
+@dataclass
+class Desk:
+    """A triage beside a fleet.
+
+    Attributes:
+        calls: Its ports' calls, where they are to be counted or to fail.
+    """
+
+    fleet: Fleet = field(default_factory=lambda: Fleet(sample_agents.ALL))
+    views: MemoryReadModel = field(default_factory=MemoryReadModel)
+    receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
+    log: Any = None
+    lanes: tuple[str, ...] = ("standard",)
+
+    def service(self, calls: Calls | None = None) -> TriageService:
+        log, views, payloads = self.log or self.fleet.log, self.views, self.fleet.payloads
+        dispatch: Any = self.fleet.dispatch
+        if calls is not None:
+            sender = calls.through(_Sender(dispatch))
+            log, views, payloads = (calls.through(port) for port in (log, views, payloads))
+            dispatch = sender.send
+        return TriageService(
+            log=log,
+            read_model=views,
+            dispatch=dispatch,
+            payloads=payloads,
+            lanes=self.lanes,
+            clock=self.fleet.clock,
+            random=random.Random(1),
+            actor="triage:fleet-triage/1",
+        )
+
+    def triage(self, *dead: DeadMessage, calls: Calls | None = None) -> TriageResult:
+        result: TriageResult = run(self.service(calls).run(dead, self.receipts))
+        return result
+
+    def unreadable(self) -> list[UnreadableMessage]:
+        page = run(self.views.dead(DeadFilter(agent=UNREADABLE), limit=100, cursor=None))
+        return [item for item in page.items if isinstance(item, UnreadableMessage)]
+
+    def submitted(self, agent: str = "sample.echo", **options: Any) -> str:
+        return str(run(self.fleet.submit(agent, {"value": 1}, **options)).state.task_id)
+
+    def newest(self, task: str) -> TaskMessage:
+        """The newest message of the task that is anywhere."""
+        delayed = [message for tier in self.fleet.delays.tiers.values() for message in tier.values()]
+        scheduled = [message for message, _ in self.fleet.schedules.waiting.values()]
+        messages = [*self.fleet.lanes.sent.values(), *delayed, *scheduled]
+        return max((each for each in messages if each.task_id == task), key=lambda each: each.seq)
+
+    def kinds(self, task: str) -> list[str]:
+        return self.fleet.kinds(task)
+
+
+class _Sender:
+    """A dispatch as a port with one method."""
+
+    def __init__(self, dispatch: Any) -> None:
+        self._dispatch = dispatch
+
+    async def send(self, message: Any) -> None:
+        await self._dispatch(message)
+
+
+def dead(body: str, *, group: str = "g", message_id: str = "m1", reason: str | None = None) -> DeadMessage:
+    return DeadMessage(Delivery(message_id, f"receipt-{message_id}", group, 1, body), "standard", reason)
+
+
+def dead_of(message: TaskMessage, message_id: str = "m1") -> DeadMessage:
+    return dead(message.to_body(), group=message.group, message_id=message_id)
+
+
+def ids(deliveries: list[Delivery]) -> list[str]:
+    return [delivery.message_id for delivery in deliveries]
+
+
+@pytest.fixture
+def desk(fleet: Fleet) -> Desk:
+    return Desk(fleet)
+
+
+def test_a_task_whose_message_was_received_too_often_goes_on_with_a_new_one(desk: Desk) -> None:
+    task = desk.submitted()
+    result = desk.triage(dead_of(desk.newest(task)))
+    assert (ids(result.done), result.again) == (["m1"], [])
+    events = run(desk.fleet.log.read(task))
+    verify_chain(events)
+    parked = events[-1]
+    assert (parked.kind, parked.body["reason"], parked.actor) == (Kind.PARKED, RECEIVE_LIMIT, "triage:fleet-triage/1")
+    message = desk.newest(task)
+    assert (message.seq, message.not_before_ms) == (1, parked.body["next_attempt_ms"])
+    assert parked.body["next_attempt_ms"] > desk.fleet.clock.now_ms()
+    desk.fleet.clock.advance(60)
+    run(desk.fleet.deliver(Delivery("m2", "r", message.group, 1, message.to_body())))
+    assert desk.kinds(task) == ["accepted", "parked", "started", "succeeded"]
+    assert not desk.unreadable()
+
+
+def test_it_costs_one_read_one_write_and_one_message(desk: Desk) -> None:
+    calls = Calls()
+    desk.triage(dead_of(desk.newest(desk.submitted())), calls=calls)
+    assert calls.made == ["read", "append", "send"]
+
+
+def test_the_second_limit_in_a_row_without_a_sign_of_life_ends_it(desk: Desk) -> None:
+    task = desk.submitted()
+    desk.triage(dead_of(desk.newest(task)))
+    desk.triage(dead_of(desk.newest(task), "m2"))
+    state = run(desk.fleet.state(task))
+    assert (state.status, state.error.code) == (Status.DEAD_LETTERED, "undeliverable")
+    assert run(desk.fleet.log.read(task))[-1].body["cause"] == "undeliverable"
+
+
+@pytest.mark.parametrize("life", ["started", "paused"])
+def test_with_any_sign_of_life_between_two_limits_it_goes_on(desk: Desk, life: str) -> None:
+    """A worker that holds it up for a pause is alive as well: throttling kills nothing."""
+    task = desk.submitted("sample.failing")
+    for _ in range(4):
+        desk.triage(dead_of(desk.newest(task)))
+        head = run(desk.fleet.log.read(task))[-1]
+        now_ms = desk.fleet.clock.now_ms()
+        if life == "started":
+            event = _follow(head, Kind.STARTED, {"lease_until_ms": now_ms + 1000})
+        else:
+            event = _follow(head, Kind.PARKED, {"reason": "paused", "next_attempt_ms": now_ms})
+        assert run(desk.fleet.log.append(event)) is None
+        desk.fleet.clock.advance(3600)
+    assert run(desk.fleet.state(task)).status is not Status.DEAD_LETTERED
+
+
+def _follow(head: Event, kind: Kind, body: dict[str, Any], attempt: int = 1) -> Event:
+    from flotilla.events import chain
+
+    return chain(
+        task_id=head.task_id,
+        seq=head.seq + 1,
+        kind=kind,
+        at_ms=head.at_ms,
+        actor="worker:w/1",
+        attempt=attempt,
+        body=body,
+        prev_hash=head.hash,
+    )
+
+
+def test_a_sessions_task_that_only_waited_behind_others_is_given_more_time(desk: Desk) -> None:
+    task = desk.submitted(session="s")
+    for _ in range(10):
+        desk.triage(dead_of(desk.newest(task)))
+        assert run(desk.fleet.state(task)).status is Status.PARKED
+    desk.triage(dead_of(desk.newest(task)))
+    assert run(desk.fleet.state(task)).status is Status.DEAD_LETTERED
+
+
+def test_waits_grow_from_round_to_round_and_are_not_alike(desk: Desk) -> None:
+    def waits(task: str) -> list[int]:
+        found = []
+        for _ in range(3):
+            desk.triage(dead_of(desk.newest(task)))
+            found.append(run(desk.fleet.state(task)).next_attempt_ms - desk.fleet.clock.now_ms())
+        return found
+
+    one, service = waits(desk.submitted(session="s")), desk.service()
+    assert one == sorted(one)
+    assert 30_000 <= one[0] <= 45_000
+
+    tasks = [desk.submitted() for _ in range(8)]
+    messages = [dead_of(desk.newest(task), f"m{number}") for number, task in enumerate(tasks)]
+    run(service.run(messages, desk.receipts))
+    assert len({run(desk.fleet.state(task)).next_attempt_ms for task in tasks}) > 4
+
+
+def test_the_time_a_task_waits_for_is_kept(desk: Desk) -> None:
+    due_ms = desk.fleet.clock.now_ms() + 500_000
+    task = desk.submitted(due_at_ms=due_ms)
+    desk.triage(dead_of(desk.newest(task)))
+    assert run(desk.fleet.state(task)).next_attempt_ms == due_ms
+    assert desk.newest(task).not_before_ms == due_ms
+
+    builder = LogBuilder("tsk_1")
+    builder.add(Kind.ACCEPTED)
+    builder.add(Kind.STARTED, attempt=1)
+    failed = builder.add(Kind.ATTEMPT_FAILED, attempt=1, next_attempt_ms=due_ms)
+    desk.fleet.log.logs["tsk_1"] = {event.seq: event for event in builder.events}
+    desk.triage(dead_of(replace(desk.newest(task), task_id="tsk_1", seq=0, hash=failed.hash)))
+    assert run(desk.fleet.state("tsk_1")).next_attempt_ms == due_ms
+
+
+@pytest.mark.parametrize("end", [Kind.SUCCEEDED, Kind.DEAD_LETTERED, Kind.CANCELLED, Kind.EXPIRED, Kind.WAITING])
+def test_for_what_has_ended_or_waits_for_somebody_nothing_is_left_to_do(desk: Desk, end: Kind) -> None:
+    task = desk.submitted()
+    desk.fleet.log.logs[task] = {event.seq: event for event in log_of(Kind.STARTED, end, task_id=task)}
+    calls = Calls()
+    assert ids(desk.triage(dead_of(desk.newest(task)), calls=calls).done) == ["m1"]
+    assert calls.made == ["read"]
+
+
+def test_a_task_somebody_works_on_is_looked_at_when_its_lease_is_over(desk: Desk) -> None:
+    task = desk.submitted()
+    head = run(desk.fleet.log.read(task))[-1]
+    lease_ms = desk.fleet.clock.now_ms() + 10_000
+    run(desk.fleet.log.append(_follow(head, Kind.STARTED, {"lease_until_ms": lease_ms})))
+    result = desk.triage(dead_of(desk.newest(task)))
+    assert (result.done, ids(result.again)) == ([], ["m1"])
+    assert desk.receipts.visibility == [("m1", 11)]
+    desk.fleet.clock.advance(11)
+    assert ids(desk.triage(dead_of(desk.newest(task))).done) == ["m1"]
+    assert desk.kinds(task) == ["accepted", "started", "parked"]
+
+
+def test_a_task_whose_last_attempt_was_lost_with_its_worker_is_dead(desk: Desk) -> None:
+    task = desk.submitted(max_attempts=1)
+    head = run(desk.fleet.log.read(task))[-1]
+    run(desk.fleet.log.append(_follow(head, Kind.STARTED, {"lease_until_ms": 0, "solo": True})))
+    desk.triage(dead_of(desk.newest(task)))
+    state = run(desk.fleet.state(task))
+    assert (state.status, state.error.code) == (Status.DEAD_LETTERED, "worker_lost")
+
+
+def test_a_task_of_a_lane_that_is_gone_is_dead_and_can_be_seen(desk: Desk) -> None:
+    desk.lanes = ("critical",)
+    task = desk.submitted()
+    desk.triage(dead_of(desk.newest(task)))
+    state = run(desk.fleet.state(task))
+    assert (state.status, state.error.code) == (Status.DEAD_LETTERED, "undeliverable")
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"task_id": 5}', "\x00", "x" * 100])
+def test_what_cannot_be_read_is_kept_to_be_looked_at(desk: Desk, body: str) -> None:
+    result = desk.triage(dead(body))
+    assert ids(result.done) == ["m1"]
+    [kept] = desk.unreadable()
+    assert (kept.message_id, kept.lane, kept.body) == ("m1", "standard", body)
+    assert kept.reason.startswith("not a task message")
+    assert kept.received_at_ms == desk.fleet.clock.now_ms()
+
+
+def test_the_reason_a_worker_gave_is_kept(desk: Desk) -> None:
+    desk.triage(dead("{", reason="the worker's own words " * 50))
+    assert desk.unreadable()[0].reason.startswith("the worker's own words")
+    assert len(desk.unreadable()[0].reason) <= 256
+
+
+def test_a_message_of_a_task_that_has_no_log_is_kept(desk: Desk) -> None:
+    message = replace(desk.newest(desk.submitted()), task_id="tsk_none")
+    desk.triage(dead_of(message))
+    assert desk.unreadable()[0].reason == "the task has no log"
+
+
+def test_a_message_of_a_task_with_a_corrupt_log_is_kept(desk: Desk) -> None:
+    task = desk.submitted()
+    events = log_of(Kind.STARTED, Kind.PARKED, task_id=task)
+    desk.fleet.log.logs[task] = {event.seq: event for event in events if event.seq != 1}
+    desk.triage(dead_of(desk.newest(task)))
+    assert task in desk.unreadable()[0].reason
+    assert len(desk.fleet.log.logs[task]) == 2, "nothing is added to it"
+
+
+def test_a_message_that_a_worker_of_an_earlier_release_could_not_read_is_run_after_all(desk: Desk) -> None:
+    task = desk.submitted()
+    message = replace(dead_of(desk.newest(task)), reason="not a task message: new_member")
+    desk.triage(message)
+    assert desk.kinds(task) == ["accepted", "parked"]
+    assert not desk.unreadable()
+
+
+@pytest.mark.parametrize("character", ["x", "ä", "\U0001f600", "\x00"])
+def test_a_long_body_is_kept_whole_elsewhere(desk: Desk, character: str) -> None:
+    for number, length in enumerate((MAX_BODY_CHARACTERS - 1, MAX_BODY_CHARACTERS, 200_000)):
+        desk.triage(dead(character * length, message_id=f"m{number}"))
+    bodies = {kept.message_id: kept.body for kept in desk.unreadable()}
+    assert [len(bodies[f"m{number}"]) for number in range(3)] == [
+        MAX_BODY_CHARACTERS - 1,
+        MAX_BODY_CHARACTERS,
+        MAX_BODY_CHARACTERS,
+    ]
+    assert unreadable_body_key("standard", "m0") not in desk.fleet.payloads.objects
+    assert desk.fleet.payloads.objects[unreadable_body_key("standard", "m2")].decode() == character * 200_000
+
+
+def test_a_poison_message_holds_up_no_other(desk: Desk) -> None:
+    tasks = [desk.submitted() for _ in range(3)]
+    messages = [dead_of(desk.newest(task), task) for task in tasks]
+    result = desk.triage(messages[0], dead("{", group="p", message_id="p1"), *messages[1:])
+    assert sorted(ids(result.done)) == sorted([*tasks, "p1"])
+    assert all(desk.kinds(task) == ["accepted", "parked"] for task in tasks)
+
+
+class FaultyLog(MemoryEventLog):
+    """A log in which one task meets a fault of our own, or a store that does not answer."""
+
+    def __init__(self, task: str, error: Exception) -> None:
+        super().__init__()
+        self._task = task
+        self._error = error
+
+    async def read(self, task_id: str) -> list[Event]:
+        if task_id == self._task:
+            raise self._error
+        return await super().read(task_id)
+
+
+def test_a_fault_of_our_own_keeps_the_message_and_holds_up_no_other(desk: Desk) -> None:
+    tasks = [desk.submitted(session=session) for session in ("s", "s", "t")]
+    desk.log = FaultyLog(tasks[0], KeyError("of the implementation"))
+    desk.log.logs = desk.fleet.log.logs
+    result = desk.triage(*(dead_of(desk.newest(task), task) for task in tasks))
+    assert sorted(ids(result.done)) == sorted(tasks)
+    [kept] = desk.unreadable()
+    assert (kept.message_id, kept.reason) == (tasks[0], "triage broke off: KeyError")
+
+
+def test_a_log_that_does_not_answer_holds_up_its_group_and_no_other(desk: Desk) -> None:
+    tasks = [desk.submitted(session=session) for session in ("s", "s", "t")]
+    desk.log = FaultyLog(tasks[0], RetryableError("no answer"))
+    desk.log.logs = desk.fleet.log.logs
+    result = desk.triage(*(dead_of(desk.newest(task), task) for task in tasks))
+    assert ids(result.done) == [tasks[2]]
+    assert ids(result.again) == tasks[:2], "in order"
+    assert [held for held, _ in desk.receipts.visibility] == tasks[:2]
+    assert not desk.unreadable()
+
+
+def test_while_nothing_can_be_kept_nothing_is_given_up(desk: Desk) -> None:
+    class Silent(MemoryReadModel):
+        async def put_unreadable(self, message: UnreadableMessage) -> None:
+            raise RetryableError("no answer")
+
+    desk.views = Silent()
+    assert ids(desk.triage(dead("{")).again) == ["m1"]
+
+
+@pytest.mark.parametrize("what", ["a living task", "an unreadable message", "a dead task"])
+def test_whatever_becomes_of_a_call_the_message_is_dealt_with_once(what: str) -> None:
+    def scene() -> tuple[Desk, str, DeadMessage]:
+        desk = Desk()
+        task = desk.submitted()
+        if what == "a dead task":
+            desk.triage(dead_of(desk.newest(task), "m0"))
+        return desk, task, dead("{" * 9000) if what == "an unreadable message" else dead_of(desk.newest(task))
+
+    desk, _, message = scene()
+    calls = Calls()
+    desk.triage(message, calls=calls)
+    expected = {"a living task": 3, "an unreadable message": 2, "a dead task": 2}[what]
+    assert len(calls.made) == expected, calls.made
+    for failing in every_failure(expected):
+        desk, task, message = scene()
+        again = True
+        try:
+            again = bool(desk.triage(message, calls=failing).again)
+        except Died:
+            pass
+        if again:
+            assert ids(desk.triage(message).done) == ["m1"]
+        kinds = desk.kinds(task)
+        match what:
+            case "a living task":
+                assert kinds == ["accepted", "parked"]
+                assert desk.newest(task).seq == 1
+            case "a dead task":
+                assert kinds == ["accepted", "parked", "dead_lettered"]
+            case _:
+                assert len(desk.unreadable()) == 1
+                assert len(desk.fleet.payloads.objects) == 1
+
+
+def test_the_same_message_twice_is_one_new_start(desk: Desk) -> None:
+    """It was not deleted, or two copies of a task's message ended up here."""
+    task = desk.submitted()
+    message = desk.newest(task)
+    for number in range(4):
+        desk.triage(dead_of(message, f"m{number}"))
+    assert desk.kinds(task) == ["accepted", "parked"]
+    assert len(desk.fleet.delays.tiers) == 1
+
+
+def test_a_message_answered_long_ago_starts_nothing_again(desk: Desk) -> None:
+    task = desk.submitted("sample.failing")
+    old = desk.newest(task)
+    desk.triage(dead_of(old))
+    desk.fleet.clock.advance(60)
+    newer = desk.newest(task)
+    head = run(desk.fleet.log.read(task))[-1]
+    run(desk.fleet.log.append(_follow(head, Kind.STARTED, {"lease_until_ms": 0})))
+    assert ids(desk.triage(dead_of(old, "m2")).done) == ["m2"]
+    assert desk.kinds(task) == ["accepted", "parked", "started"]
+    assert desk.newest(task) == newer
+
+
+Mover = str
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.sampled_from(["triage", "triage newest", "worker", "cancel"]), min_size=2, max_size=7), st.randoms())
+def test_however_triage_workers_and_cancels_meet_the_task_ends_once_or_has_a_message(
+    movers: list[Mover], chance: Any
+) -> None:
+    desk = Desk()
+    task = desk.submitted()
+    first = desk.newest(task)
+
+    async def move(name: Mover, number: int) -> None:
+        for _ in range(chance.randrange(15)):
+            await asyncio.sleep(0)
+        newest = desk.newest(task)
+        match name:
+            case "triage":
+                await desk.service().run([dead_of(first, f"m{number}")], desk.receipts)
+            case "triage newest":
+                await desk.service().run([dead_of(newest, f"m{number}")], desk.receipts)
+            case "worker":
+                desk.fleet.clock.advance(100)
+                await desk.fleet.deliver(Delivery(f"w{number}", "r", newest.group, 1, newest.to_body()))
+            case _:
+                service = CancelService(
+                    logs=open_logs(desk.fleet, views=desk.views), schedules=desk.fleet.schedules, clock=desk.fleet.clock
+                )
+                await service.cancel("acme", task, actor="key:k", request_id=f"r{number}")
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(move(name, number) for number, name in enumerate(movers)))
+
+    run(all_of_them())
+    events = run(desk.fleet.log.read(task))
+    verify_chain(events)
+    state = fold(events)
+    if not state.status.terminal:
+        assert desk.newest(task).seq <= message_for(state).seq
+        assert desk.newest(task).seq >= max(
+            (event.seq for event in events if event.body.get("reason") == RECEIVE_LIMIT), default=0
+        )
+    assert not desk.unreadable()
