@@ -19,7 +19,7 @@ from stacks.constructs.log_group import log_group
 from stacks.functions_stack import FunctionsStack
 from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
-from stacks.state_stack import VIEW_INDEXES, StateStack
+from stacks.state_stack import StateStack
 
 _API_TIMEOUT_SECONDS = 29
 """HTTP APIs give up after 30 s; the function answers before."""
@@ -104,7 +104,7 @@ class ApiStack(FunctionsStack):
             },
             statements=[
                 permissions.append_and_read(state.events),
-                permissions.query(state.views, indexes=VIEW_INDEXES),
+                permissions.query(state.views, indexes=["attention", "dead"]),
                 permissions.within(state.control, ["Query"], [_PAUSES, _WEBHOOKS, _READINESS]),
                 permissions.within(
                     state.control, ["GetItem", "PutItem", "UpdateItem", "DeleteItem"], [_PAUSES, _WEBHOOKS]

@@ -12,7 +12,7 @@ from stacks.constructs import permissions
 from stacks.functions_stack import FunctionsStack
 from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
-from stacks.state_stack import VIEW_INDEXES, StateStack
+from stacks.state_stack import StateStack
 
 _RECONCILER_TIMEOUT_SECONDS = 240
 """Longer than the time between two runs: one that starts while another works is left out."""
@@ -122,7 +122,7 @@ class DispatchStack(FunctionsStack):
                 **self._where_work_goes,
             },
             statements=[
-                permissions.query(self._state.views, indexes=VIEW_INDEXES),
+                permissions.query(self._state.views, indexes=["watch"]),
                 permissions.update(self._state.views),
                 # An entry that is behind its log is stored anew.
                 permissions.put(self._state.views),

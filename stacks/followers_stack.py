@@ -23,7 +23,7 @@ from stacks.constructs.queues import standard_queue
 from stacks.functions_stack import FunctionsStack
 from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
-from stacks.state_stack import VIEW_INDEXES, StateStack
+from stacks.state_stack import StateStack
 
 _KEEPER_TIMEOUT_SECONDS = 900
 
@@ -116,7 +116,7 @@ class FollowersStack(FunctionsStack):
             },
             statements=[
                 permissions.query(self._state.events),
-                permissions.project(self._state.views),
+                permissions.put(self._state.views),
                 permissions.write_objects(self._state.archive_name),
                 *self._may_follow(self._lanes.unprojected),
             ],
@@ -135,14 +135,14 @@ class FollowersStack(FunctionsStack):
                 **environment.archiving(self.fleet, self._state),
             },
             statements=[
-                permissions.query(self._state.views, indexes=VIEW_INDEXES),
+                permissions.query(self._state.views),
                 permissions.put(self._state.views),
                 # Its own notes on what has come to its end.
                 permissions.within(self._state.views, ["DeleteItem"], [_KEEPER_NOTES]),
                 permissions.query(self._state.events),
                 # The only one that may: it moves the time at which an event expires, and never its content.
-                permissions.update(self._state.events),
-                permissions.keep_objects(self._state.archive_name),
+                permissions.prolong(self._state.events),
+                permissions.write_objects(self._state.archive_name),
             ],
         )
         self.run_every(function, cdk.Duration.days(1), name="Keep")
@@ -192,7 +192,7 @@ class FollowersStack(FunctionsStack):
                 **environment.webhook_targets(self.fleet),
             },
             statements=[
-                permissions.within(self._state.control, ["Query", "GetItem", "UpdateItem"], [_WEBHOOK_PARTITIONS]),
+                permissions.within(self._state.control, ["GetItem", "UpdateItem"], [_WEBHOOK_PARTITIONS]),
                 permissions.work_off(self._lanes.webhooks),
                 # What is given up is put aside.
                 permissions.send([self._lanes.webhook_dead_letters]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
@@ -13,8 +15,8 @@ from stacks.settings_model import Fleet
 
 _EXPIRES_AT = "expires_at"
 
-VIEW_INDEXES = ("attention", "dead", "watch")
-"""Indexes of the read model; the keys of each are named after it."""
+_VIEW_INDEXES: Mapping[str, Sequence[str]] = {"attention": (), "dead": (), "watch": ("head_seq", "looks")}
+"""Indexes of the read model, the keys of each named after it, and what they hold besides; nothing said means all."""
 
 _KEY = dynamodb.AttributeType.STRING
 _PK = dynamodb.Attribute(name="pk", type=_KEY)
@@ -37,7 +39,8 @@ class StateStack(cdk.Stack):
         events: The append-only log of every task. Key: `task_id`, `seq`.
         control: Keys and mutable coordination. Key: `pk`, `sk`.
         views: The read model: one entry for each task, made of the log. Key: `pk`, `sk`. Its indexes hold only what
-            needs somebody's attention, so a task that meets no trouble writes none of them.
+            needs somebody's attention (`attention`, `dead`) or the reconciler's (`watch`), so a task that meets no
+            trouble writes none of them.
         payloads: Values too large for an event.
         payloads_name: The bucket's name, known to other stacks without a reference.
         archive: Finished logs.
@@ -58,11 +61,13 @@ class StateStack(cdk.Stack):
         )
         self.control = self._table("Control", f"{fleet.name}-control")
         self.views = self._table("Views", f"{fleet.name}-views")
-        for index in VIEW_INDEXES:
+        for index, included in _VIEW_INDEXES.items():
             self.views.add_global_secondary_index(
                 index_name=index,
                 partition_key=dynamodb.Attribute(name=f"{index}_pk", type=_KEY),
                 sort_key=dynamodb.Attribute(name=f"{index}_sk", type=_KEY),
+                projection_type=dynamodb.ProjectionType.INCLUDE if included else dynamodb.ProjectionType.ALL,
+                non_key_attributes=list(included) if included else None,
             )
         # Bucket names are the world's, not the account's.
         place_in_the_world = f"{cdk.Aws.ACCOUNT_ID}-{cdk.Aws.REGION}"

@@ -67,11 +67,15 @@ def update(table: dynamodb.Table) -> Permission:
     return Permission(["dynamodb:UpdateItem"], [table.table_arn])
 
 
-def project(table: dynamodb.Table) -> Permission:
-    """Read single items and write them, whole or in part."""
+def prolong(table: dynamodb.Table) -> Permission:
+    """Change the time at which an event expires. What else an event holds can be neither changed nor read this way."""
     return Permission(
-        ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+        ["dynamodb:UpdateItem"],
         [table.table_arn],
+        conditions={
+            "ForAllValues:StringEquals": {"dynamodb:Attributes": ["task_id", "seq", "expires_at"]},
+            "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE", "UPDATED_OLD", "UPDATED_NEW"]},
+        },
     )
 
 

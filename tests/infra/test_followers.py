@@ -71,9 +71,7 @@ def test_transitions_are_told_on_a_bus_and_on_a_topic(followers: Template) -> No
     )
 
 
-def test_the_example_subscriber_is_there_where_it_is_asked_for(
-    followers: Template, local_templates: Templates
-) -> None:
+def test_the_example_subscriber_is_there_where_it_is_asked_for(followers: Template, local_templates: Templates) -> None:
     followers.resource_count_is("AWS::SNS::Subscription", 0)
     queue = local_templates.one("AWS::SQS::Queue", QueueName="flotilla-example-subscriber")
     topic = local_templates.one("AWS::SNS::Topic", TopicName="flotilla-transitions")

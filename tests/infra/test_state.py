@@ -43,8 +43,10 @@ def test_the_read_models_indexes_hold_only_what_has_their_keys(state: Template) 
             {"AttributeName": f"{name}_pk", "KeyType": "HASH"},
             {"AttributeName": f"{name}_sk", "KeyType": "RANGE"},
         ]
-        for name in ("attention", "dead")
+        for name in ("attention", "dead", "watch")
     }
+    projected = {"watch": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["head_seq", "looks"]}}
+    everything = {"ProjectionType": "ALL"}
     state.has_resource_properties(
         "AWS::DynamoDB::Table",
         {
@@ -52,7 +54,7 @@ def test_the_read_models_indexes_hold_only_what_has_their_keys(state: Template) 
             "BillingMode": "PAY_PER_REQUEST",
             "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             "GlobalSecondaryIndexes": [
-                Match.object_like({"IndexName": name, "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}})
+                Match.object_like({"IndexName": name, "KeySchema": keys, "Projection": projected.get(name, everything)})
                 for name, keys in indexes.items()
             ],
         },

@@ -1,15 +1,18 @@
-"""The fakes of the ladder and the scheduler keep the contracts of what they stand for."""
+"""The fakes of the ladder, the scheduler and the watchlist keep the contracts of what they stand for."""
 
 from __future__ import annotations
 
 import pytest
 
 from flotilla.models import TaskMessage
-from flotilla.ports import Delays, Schedules
+from flotilla.ports import Delays, ReadModel, Schedules, Watchlist
 from tests.contracts.delays import DelaysContract, MessagesIn
 from tests.contracts.schedules import AT_MS, LATER, Scheduled, SchedulesContract, put
+from tests.contracts.watchlist import WatchlistContract
 from tests.fakes.delays import MemoryDelays
 from tests.fakes.schedules import MemorySchedules
+from tests.fakes.views import MemoryReadModel
+from tests.fakes.watchlist import MemoryWatchlist
 
 
 class TestMemoryDelays(DelaysContract):
@@ -33,6 +36,16 @@ class TestMemorySchedules(SchedulesContract):
             return list(schedules.waiting.values())
 
         return waiting
+
+
+class TestMemoryWatchlist(WatchlistContract):
+    @pytest.fixture
+    def views(self) -> ReadModel:
+        return MemoryReadModel()
+
+    @pytest.fixture
+    def watchlist(self, views: MemoryReadModel) -> Watchlist:
+        return MemoryWatchlist(views.entries)
 
 
 def test_a_schedule_that_has_fired_is_gone() -> None:

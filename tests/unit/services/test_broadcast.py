@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flotilla.broadcast import TERMINAL, Endpoint, Secret
+from flotilla.broadcast import TERMINAL, Endpoint, EndpointState, Secret
 from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.events import Event, Kind, fold
 from flotilla.models import Status
@@ -311,8 +311,6 @@ def test_a_tenants_endpoints_are_told_nothing_of_others(stage: Stage) -> None:
 
 
 def test_a_disabled_endpoint_is_told_nothing(stage: Stage) -> None:
-    from flotilla.broadcast import EndpointState
-
     stage.endpoint(1, state=EndpointState.DISABLED)
     assert stage.tell(*log_of(*HAPPY)) is None
     assert stage.queue.sent == []
@@ -356,7 +354,7 @@ def test_what_did_not_get_through_is_sent_again_and_nothing_else(stage: Stage) -
 
 
 def test_what_does_not_get_through_in_the_end_is_reported_by_its_place(stage: Stage) -> None:
-    stage = Stage(topic=MemoryPublisher([1, 2], [0]))
+    stage = Stage(topic=MemoryPublisher([1, 2], [0], [0]))
     logs = [log_of(*HAPPY, task_id=f"tsk_{number}") for number in range(3)]
     events = list(itertools.chain(*logs))
     again = stage.tell(*events)
@@ -368,12 +366,13 @@ def test_what_does_not_get_through_in_the_end_is_reported_by_its_place(stage: St
 def test_a_bus_that_is_down_is_left_to_the_streams_patience(stage: Stage) -> None:
     stage = Stage(bus=MemoryPublisher(range(10), range(10)))
     events = log_of(*HAPPY)
+    stage.write(events)
     assert stage.tell(*events) == 2
     assert len(stage.bus.calls) == 1
     assert [notice.id for notice in stage.topic.published] == ["tsk_sample-2"]
     assert stage.tell(*events[2:]) == 0
     assert stage.tell(*events) is None
-    assert [notice.id for notice in stage.topic.published] == ["tsk_sample-2"] * 2, "a duplicate with the same id"
+    assert [notice.id for notice in stage.topic.published] == ["tsk_sample-2"] * 3, "duplicates, with the same id"
 
 
 def test_a_queue_that_is_down_brings_its_transition_again(stage: Stage) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
-from flotilla.broadcast import TERMINAL, Breaker, Endpoint, EndpointState
+from flotilla.broadcast import TERMINAL, Breaker, Endpoint, EndpointState, Secret
 from flotilla.errors import RetryableError
 from flotilla.models import Status
 from flotilla.services.destinations import Destinations, ForbiddenDestinationError
@@ -105,8 +106,6 @@ def test_what_is_left_out_stays_as_it_is_and_what_is_said_counts(registry: Regis
 
 
 def test_a_rotation_enables_an_endpoint_again(registry: Registry) -> None:
-    from dataclasses import replace
-
     endpoint = registry.register()
     disabled = replace(endpoint, state=EndpointState.DISABLED, breaker=Breaker(9, 3, 10**15))
     assert run(registry.endpoints.change(disabled))
@@ -174,10 +173,6 @@ class Interfered(MemoryEndpoints):
 
 
 def test_of_two_first_registrations_at_once_both_secrets_are_good() -> None:
-    from dataclasses import replace
-
-    from flotilla.broadcast import Secret
-
     endpoints = Interfered()
     endpoints.before_add = [lambda ours: replace(ours, secrets=(Secret("whsec_dGhlaXJz"),))]
     registry = Registry(endpoints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flotilla.errors import RetryableError
-from flotilla.events import Event, Kind, fold, verify_chain
+from flotilla.events import Event, Kind, chain, fold, verify_chain
 from flotilla.models import Delivery, Status, TaskMessage
 from flotilla.read_model import UNREADABLE, DeadFilter, UnreadableMessage
 from flotilla.services.cancel import CancelService
@@ -165,8 +166,6 @@ def test_with_any_sign_of_life_between_two_limits_it_goes_on(desk: Desk, life: s
 
 
 def _follow(head: Event, kind: Kind, body: dict[str, Any], attempt: int = 1) -> Event:
-    from flotilla.events import chain
-
     return chain(
         task_id=head.task_id,
         seq=head.seq + 1,
@@ -383,10 +382,8 @@ def test_whatever_becomes_of_a_call_the_message_is_dealt_with_once(what: str) ->
     for failing in every_failure(expected):
         desk, task, message = scene()
         again = True
-        try:
+        with contextlib.suppress(Died):
             again = bool(desk.triage(message, calls=failing).again)
-        except Died:
-            pass
         if again:
             assert ids(desk.triage(message).done) == ["m1"]
         kinds = desk.kinds(task)
@@ -424,19 +421,16 @@ def test_a_message_answered_long_ago_starts_nothing_again(desk: Desk) -> None:
     assert desk.newest(task) == newer
 
 
-Mover = str
-
-
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.sampled_from(["triage", "triage newest", "worker", "cancel"]), min_size=2, max_size=7), st.randoms())
 def test_however_triage_workers_and_cancels_meet_the_task_ends_once_or_has_a_message(
-    movers: list[Mover], chance: Any
+    movers: list[str], chance: Any
 ) -> None:
     desk = Desk()
     task = desk.submitted()
     first = desk.newest(task)
 
-    async def move(name: Mover, number: int) -> None:
+    async def move(name: str, number: int) -> None:
         for _ in range(chance.randrange(15)):
             await asyncio.sleep(0)
         newest = desk.newest(task)

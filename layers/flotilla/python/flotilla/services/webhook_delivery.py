@@ -65,6 +65,7 @@ class WebhookDeliveries:
         receipts: Holds messages, or puts them aside.
         clock: Tells the time.
         dice: Draws jitter.
+        attempt_seconds: Longest attempt.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class WebhookDeliveries:
         receipts: WebhookReceipts,
         clock: Clock,
         dice: random.Random,
+        attempt_seconds: float = ATTEMPT_SECONDS,
     ) -> None:
         self._endpoints = endpoints
         self._destinations = destinations
@@ -83,6 +85,7 @@ class WebhookDeliveries:
         self._receipts = receipts
         self._clock = clock
         self._dice = dice
+        self._attempt_seconds = attempt_seconds
 
     async def run(self, deliveries: Sequence[Delivery], ends_ms: int) -> list[Delivery]:
         """Work on a batch, all of it at once.
@@ -108,7 +111,7 @@ class WebhookDeliveries:
             if endpoint is None or endpoint.state is not EndpointState.ACTIVE:
                 logger.info("endpoint wants no more", extra={**keys, "registered": endpoint is not None})
                 return False
-            if (ends_ms - self._clock.now_ms()) / 1000 < ATTEMPT_SECONDS + _RECORDING_SECONDS:
+            if (ends_ms - self._clock.now_ms()) / 1000 < self._attempt_seconds + _RECORDING_SECONDS:
                 return await self._hold(delivery, 0)
             match webhook_breaker.look(endpoint.breaker, self._clock.now_ms()):
                 case Hold(seconds):
@@ -165,12 +168,12 @@ class WebhookDeliveries:
         body = message.payload.encode()
         try:
             target = self._destinations.target(endpoint.url)
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with asyncio.timeout(self._attempt_seconds):
                 addresses = await self._destinations.addresses(target)
                 now_ms = self._clock.now_ms()
                 secrets = [secret.text for secret in valid(endpoint.secrets, now_ms)]
                 headers = headers_for(message.id, body, secrets=secrets, now_ms=now_ms)
-                answer = await self._sender.post(target, addresses, headers, body, ATTEMPT_SECONDS)
+                answer = await self._sender.post(target, addresses, headers, body, self._attempt_seconds)
         except TimeoutError:
             return _Attempt(None, "no answer in time")
         except (ForbiddenDestinationError, RetryableError) as error:
