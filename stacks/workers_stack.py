@@ -71,7 +71,6 @@ class WorkersStack(cdk.Stack):
                 **environment.delay_queues(self, self._lanes),
                 **environment.session_memory(self._fleet),
                 "FLOTILLA_LANE": name,
-                "FLOTILLA_SESSION_DAYS": str(self._fleet.retention.session_days),
             },
             permissions=[
                 permissions.append_and_read(self._state.events),
@@ -80,9 +79,9 @@ class WorkersStack(cdk.Stack):
                 permissions.within(self._state.control, ["GetItem", "PutItem", "UpdateItem"], [_CACHE]),
                 permissions.keep_objects(self._state.payloads_name),
                 permissions.work_off(queues.queue),
-                permissions.send([*self._lanes.delays.tiers.values()]),
-                # A message that can never be read is put aside.
-                permissions.send([queues.dead_letters]),
+                # What is parked goes down the ladder, or back to the lane itself where its time is that near; what can
+                # never be read is put aside.
+                permissions.send([queues.queue, queues.dead_letters, *self._lanes.delays.tiers.values()]),
                 *self._granted_to_diagnostics(),
             ],
             source=queues,

@@ -184,8 +184,8 @@ class ReadModelContract:
             assert listed(views, EntryFilter("acme"), limit) == ids(entries)
 
     def test_the_last_page_says_that_it_is_the_last(self, views: ReadModel) -> None:
-        put(views, *many(4))
-        assert asyncio.run(views.list(EntryFilter("acme"), limit=5, cursor=None)).next_cursor is None
+        put(views, *many(3))
+        assert asyncio.run(views.list(EntryFilter("acme"), limit=3, cursor=None)).next_cursor is None
 
     def test_what_comes_meanwhile_changes_no_later_page(self, views: ReadModel) -> None:
         """Nothing twice, and nothing left out of what is older than the first page."""
@@ -270,17 +270,17 @@ class ReadModelContract:
             EntryFilter("acme", status=Status.QUEUED),
             EntryFilter("acme", created_after_ms=1),
         ):
-            with pytest.raises(ValueError, match=""):
+            with pytest.raises(ValueError, match="cursor"):
                 asyncio.run(views.list(other, limit=4, cursor=cursor))
-        with pytest.raises(ValueError, match=""):
+        with pytest.raises(ValueError, match="cursor"):
             asyncio.run(views.dead(DeadFilter(), limit=4, cursor=cursor))
 
     @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "ä", "==", "A" * 5000, "AAAAAAAAAAAAMTIz", "\x00"])
     def test_what_is_no_cursor_is_refused(self, views: ReadModel, cursor: str) -> None:
         put(views, QUEUED, DEAD)
-        with pytest.raises(ValueError, match=""):
+        with pytest.raises(ValueError, match="cursor"):
             asyncio.run(views.list(EntryFilter("acme"), limit=4, cursor=cursor))
-        with pytest.raises(ValueError, match=""):
+        with pytest.raises(ValueError, match="cursor"):
             asyncio.run(views.dead(DeadFilter(), limit=4, cursor=cursor))
 
     def test_an_old_task_is_found_by_its_id_alone(self, views: ReadModel) -> None:
@@ -306,7 +306,7 @@ class ReadModelContract:
             )
             for number in range(10)
         ]
-        put(views, SUCCEEDED, *letters)
+        put(views, replace(SUCCEEDED, task_id="tsk_fine"), *letters)
         asyncio.run(views.put_unreadable(replace(MESSAGE, received_at_ms=NOW_MS + 4500)))
         newest_first = sorted(letters, key=lambda entry: entry.finished_at_ms or 0, reverse=True)
         expected = [entry.task_id for entry in newest_first]

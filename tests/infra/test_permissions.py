@@ -15,9 +15,19 @@ from tests.synthesis import ACCOUNT, REGION, REPOSITORY, Templates
 LIBRARY = REPOSITORY / "layers" / "flotilla" / "python"
 
 TABLES = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table"
+EVENTS, CONTROL, VIEWS = (f"{TABLES}/flotilla-{name}" for name in ("events", "control", "views"))
+STREAM = f"{EVENTS}/stream/newest"
 QUEUES = f"arn:aws:sqs:{REGION}:{ACCOUNT}"
 PAYLOADS = f"arn:aws:s3:::flotilla-payloads-{ACCOUNT}-{REGION}/*"
+ARCHIVE = f"arn:aws:s3:::flotilla-archive-{ACCOUNT}-{REGION}/*"
+SCHEDULES = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/flotilla/*"
 LANES = ("critical", "standard", "batch")
+
+LANE_QUEUES = {f"{QUEUES}:flotilla-{lane}.fifo" for lane in LANES}
+LANE_DLQS = {f"{QUEUES}:flotilla-{lane}-dlq.fifo" for lane in LANES}
+TIERS = {f"{QUEUES}:flotilla-delay-{seconds}.fifo" for seconds in (1, 15, 120, 480, 900)}
+DELAYS_DLQ = f"{QUEUES}:flotilla-delays-dlq.fifo"
+WEBHOOKS = f"{QUEUES}:flotilla-webhooks"
 
 
 @dataclass(frozen=True)
@@ -65,67 +75,220 @@ def observing(function_name: str) -> set[tuple[str, str]]:
     }
 
 
+def sending(*queues: str) -> set[tuple[str, str]]:
+    return {("sqs:SendMessage", queue) for queue in queues}
+
+
+def working_off(*queues: str) -> set[tuple[str, str]]:
+    actions = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
+    return {(f"sqs:{action}", queue) for queue in queues for action in actions}
+
+
+def scheduling(templates: Templates) -> set[tuple[str, str]]:
+    return {
+        ("scheduler:CreateSchedule", SCHEDULES),
+        ("scheduler:DeleteSchedule", SCHEDULES),
+        ("iam:PassRole", templates.schedule_role.arn),
+    }
+
+
+def following(given_up: str) -> set[tuple[str, str]]:
+    actions = ("DescribeStream", "GetRecords", "GetShardIterator")
+    return {*((f"dynamodb:{action}", STREAM) for action in actions), ("dynamodb:ListStreams", "*"), *sending(given_up)}
+
+
+def granted(templates: Templates, function_name: str) -> set[tuple[str, str]]:
+    return allowed(templates, function_name) - observing(function_name)
+
+
+def partitions(templates: Templates, function_name: str, table: str) -> set[tuple[str, str]]:
+    """What may be done in which partitions; `*` where the role does not say."""
+    found = set()
+    for statement in statements(templates, function_name):
+        if table in statement.resources:
+            condition = (statement.condition or {}).get("ForAllValues:StringLike", {})
+            keys = condition.get("dynamodb:LeadingKeys", ["*"])
+            found |= {(action.removeprefix("dynamodb:"), key) for action in statement.actions for key in _as_set(keys)}
+    return found
+
+
 @pytest.mark.parametrize("lane", LANES)
 def test_a_worker_appends_and_reads_events_keeps_payloads_and_works_off_its_own_lane(
     templates: Templates, lane: str
 ) -> None:
     name = f"flotilla-worker-{lane}"
-    assert allowed(templates, name) - observing(name) == {
-        ("dynamodb:PutItem", f"{TABLES}/flotilla-events"),
-        ("dynamodb:Query", f"{TABLES}/flotilla-events"),
+    own = f"{QUEUES}:flotilla-{lane}.fifo"
+    assert granted(templates, name) == {
+        ("dynamodb:PutItem", EVENTS),
+        ("dynamodb:Query", EVENTS),
+        ("dynamodb:Query", CONTROL),
+        ("dynamodb:GetItem", CONTROL),
+        ("dynamodb:PutItem", CONTROL),
+        ("dynamodb:UpdateItem", CONTROL),
         ("s3:GetObject", PAYLOADS),
         ("s3:PutObject", PAYLOADS),
-        ("sqs:ReceiveMessage", f"{QUEUES}:flotilla-{lane}.fifo"),
-        ("sqs:DeleteMessage", f"{QUEUES}:flotilla-{lane}.fifo"),
-        ("sqs:GetQueueAttributes", f"{QUEUES}:flotilla-{lane}.fifo"),
-        ("sqs:ChangeMessageVisibility", f"{QUEUES}:flotilla-{lane}.fifo"),
-        ("sqs:SendMessage", f"{QUEUES}:flotilla-{lane}-dlq.fifo"),
+        *working_off(own),
+        *sending(own, f"{QUEUES}:flotilla-{lane}-dlq.fifo", *TIERS),
     }
 
 
-def test_the_api_appends_and_reads_events_keeps_payloads_and_sends_to_every_lane(templates: Templates) -> None:
-    queues = {f"{QUEUES}:flotilla-{lane}.fifo" for lane in LANES}
-    assert allowed(templates, "flotilla-api") - observing("flotilla-api") == {
-        ("dynamodb:PutItem", f"{TABLES}/flotilla-events"),
-        ("dynamodb:Query", f"{TABLES}/flotilla-events"),
-        ("dynamodb:Query", f"{TABLES}/flotilla-control"),
+def test_a_worker_reads_pauses_writes_sessions_and_leads_flights_and_sees_no_keys_of_clients(
+    templates: Templates,
+) -> None:
+    assert partitions(templates, "flotilla-worker-standard", CONTROL) == {
+        ("Query", "PAUSE"),
+        ("Query", "SESSION#*"),
+        ("PutItem", "SESSION#*"),
+        ("GetItem", "CACHE#*"),
+        ("PutItem", "CACHE#*"),
+        ("UpdateItem", "CACHE#*"),
+    }
+
+
+def test_the_api_appends_and_reads_and_dispatches_and_runs_nothing(templates: Templates) -> None:
+    assert granted(templates, "flotilla-api") == {
+        ("dynamodb:PutItem", EVENTS),
+        ("dynamodb:Query", EVENTS),
+        ("dynamodb:Query", VIEWS),
+        ("dynamodb:Query", f"{VIEWS}/index/attention"),
+        ("dynamodb:Query", f"{VIEWS}/index/dead"),
+        *((f"dynamodb:{action}", CONTROL) for action in ("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem")),
         ("s3:GetObject", PAYLOADS),
         ("s3:PutObject", PAYLOADS),
-        *(("sqs:SendMessage", queue) for queue in queues),
-        *(("sqs:GetQueueAttributes", queue) for queue in queues),
+        ("s3:GetObject", ARCHIVE),
+        *sending(*LANE_QUEUES, *TIERS),
+        *(("sqs:GetQueueAttributes", queue) for queue in (*LANE_QUEUES, *LANE_DLQS, *TIERS)),
+        ("cloudwatch:GetMetricData", "*"),
+        *scheduling(templates),
+    }
+
+
+def test_the_api_changes_pauses_and_webhooks_and_reaches_no_keys_of_clients(templates: Templates) -> None:
+    changing = ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
+    assert partitions(templates, "flotilla-api", CONTROL) == {
+        *((action, key) for action in ("Query", *changing) for key in ("PAUSE", "WEBHOOKS#*")),
+        ("Query", "readiness-probe"),
     }
 
 
 def test_the_authorizer_looks_keys_up_and_nothing_else(templates: Templates) -> None:
-    assert allowed(templates, "flotilla-authorizer") - observing("flotilla-authorizer") == {
-        ("dynamodb:GetItem", f"{TABLES}/flotilla-control")
+    assert granted(templates, "flotilla-authorizer") == {("dynamodb:GetItem", CONTROL)}
+
+
+def test_the_relay_moves_messages_and_reaches_no_table(templates: Templates) -> None:
+    expected = {*working_off(*TIERS), *sending(*TIERS, *LANE_QUEUES, DELAYS_DLQ)}
+    assert granted(templates, "flotilla-relay") == expected
+
+
+def test_the_triage_works_off_dead_letters_records_them_and_dispatches(templates: Templates) -> None:
+    assert granted(templates, "flotilla-triage") == {
+        *working_off(*LANE_DLQS, DELAYS_DLQ),
+        ("dynamodb:PutItem", EVENTS),
+        ("dynamodb:Query", EVENTS),
+        ("dynamodb:PutItem", VIEWS),
+        ("s3:PutObject", PAYLOADS),
+        *sending(*TIERS, *LANE_QUEUES),
+        *scheduling(templates),
     }
 
 
-def test_diagnostic_agents_reach_their_counters_and_no_keys(local_templates: Templates) -> None:
-    (counting,) = [
-        statement
-        for statement in statements(local_templates, "flotilla-worker-standard")
-        if f"{TABLES}/flotilla-control" in statement.resources
-    ]
-    assert counting.actions == {"dynamodb:UpdateItem"}
-    assert counting.condition == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["DIAGNOSTICS#*"]}}
+def test_the_reconciler_reads_logs_and_dispatches_and_records_nothing_in_them(templates: Templates) -> None:
+    assert granted(templates, "flotilla-reconciler") == {
+        ("dynamodb:Query", EVENTS),
+        ("dynamodb:Query", VIEWS),
+        ("dynamodb:Query", f"{VIEWS}/index/watch"),
+        ("dynamodb:UpdateItem", VIEWS),
+        *(("sqs:GetQueueAttributes", queue) for queue in LANE_QUEUES),
+        *sending(*TIERS, *LANE_QUEUES),
+        *scheduling(templates),
+    }
 
 
-def test_no_role_can_change_or_delete_an_event(templates: Templates, local_templates: Templates) -> None:
-    writing = {"dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:*", "*"}
+def test_the_projector_reads_the_log_and_writes_the_read_model_and_the_archive(templates: Templates) -> None:
+    assert granted(templates, "flotilla-projector") == {
+        ("dynamodb:Query", EVENTS),
+        ("dynamodb:PutItem", VIEWS),
+        ("s3:PutObject", ARCHIVE),
+        *following(f"{QUEUES}:flotilla-projector-failures"),
+    }
+
+
+def test_the_keeper_archives_and_prolongs(templates: Templates) -> None:
+    assert granted(templates, "flotilla-keeper") == {
+        ("dynamodb:Query", EVENTS),
+        ("dynamodb:UpdateItem", EVENTS),
+        ("dynamodb:Query", VIEWS),
+        ("dynamodb:PutItem", VIEWS),
+        ("dynamodb:DeleteItem", VIEWS),
+        ("s3:PutObject", ARCHIVE),
+    }
+    assert ("DeleteItem", "KEEPER") in partitions(templates, "flotilla-keeper", VIEWS)
+    assert ("DeleteItem", "*") not in partitions(templates, "flotilla-keeper", VIEWS)
+
+
+def test_the_broadcaster_tells_and_changes_nothing(templates: Templates) -> None:
+    assert granted(templates, "flotilla-broadcaster") == {
+        ("dynamodb:Query", EVENTS),
+        ("dynamodb:Query", CONTROL),
+        ("s3:GetObject", PAYLOADS),
+        ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/flotilla"),
+        ("sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:flotilla-transitions"),
+        *sending(WEBHOOKS),
+        *following(f"{QUEUES}:flotilla-broadcaster-failures"),
+    }
+    assert partitions(templates, "flotilla-broadcaster", CONTROL) == {("Query", "WEBHOOKS#*")}
+
+
+def test_the_webhook_function_knows_endpoints_and_no_tasks(templates: Templates) -> None:
+    assert granted(templates, "flotilla-webhook") == {
+        ("dynamodb:GetItem", CONTROL),
+        ("dynamodb:UpdateItem", CONTROL),
+        *working_off(WEBHOOKS),
+        *sending(f"{WEBHOOKS}-dlq"),
+    }
+    expected = {("GetItem", "WEBHOOKS#*"), ("UpdateItem", "WEBHOOKS#*")}
+    assert partitions(templates, "flotilla-webhook", CONTROL) == expected
+
+
+def test_diagnostic_agents_reach_their_counters_and_no_keys(local_templates: Templates, templates: Templates) -> None:
+    name = "flotilla-worker-standard"
+    more = partitions(local_templates, name, CONTROL) - partitions(templates, name, CONTROL)
+    assert more == {("UpdateItem", "DIAGNOSTICS#*")}
+
+
+def test_no_role_can_delete_an_event_and_one_can_change_when_it_expires_and_nothing_else(
+    templates: Templates, local_templates: Templates
+) -> None:
+    deleting = {"dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:*", "*"}
     for each in (templates, local_templates):
         for function in each.resources("AWS::Lambda::Function"):
-            for action, resource in allowed(each, function.properties["FunctionName"]):
-                assert not (action in writing and resource in ("*", f"{TABLES}/flotilla-events"))
+            name = function.properties["FunctionName"]
+            for statement in statements(each, name):
+                if not statement.resources & {EVENTS, "*"}:
+                    continue
+                assert not statement.actions & deleting
+                if "dynamodb:UpdateItem" in statement.actions:
+                    assert name == "flotilla-keeper"
+                    assert statement.actions == {"dynamodb:UpdateItem"}
+                    attributes = statement.condition["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+                    assert attributes == ["task_id", "seq", "expires_at"]
+
+
+def test_a_role_is_passed_to_the_scheduler_only(templates: Templates) -> None:
+    for name in ("flotilla-api", "flotilla-triage", "flotilla-reconciler"):
+        (passing,) = [each for each in statements(templates, name) if "iam:PassRole" in each.actions]
+        assert passing.condition == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+
+
+_KNOWING_NO_RESOURCES = {("dynamodb:ListStreams", "*"), ("cloudwatch:GetMetricData", "*")}
 
 
 def test_no_action_is_a_wildcard_and_each_resource_with_one_is_known(templates: Templates) -> None:
     for function in templates.resources("AWS::Lambda::Function"):
         name = function.properties["FunctionName"]
-        for action, resource in allowed(templates, name):
+        for action, resource in granted(templates, name) - _KNOWING_NO_RESOURCES:
             assert "*" not in action
-            assert "*" not in resource or resource == PAYLOADS or (action, resource) in observing(name)
+            assert "*" not in resource or resource in (PAYLOADS, ARCHIVE, SCHEDULES)
 
 
 def _imported(package: Path) -> set[tuple[str, str]]:
@@ -167,6 +330,7 @@ _ACTIONS = {
     "update_item": "dynamodb:UpdateItem",
     "delete_item": "dynamodb:DeleteItem",
     "batch_write_item": "dynamodb:BatchWriteItem",
+    "scan": "dynamodb:Scan",
     "put_object": "s3:PutObject",
     "get_object": "s3:GetObject",
     "generate_presigned_url": "s3:GetObject",
@@ -179,29 +343,78 @@ _ACTIONS = {
     "change_message_visibility": "sqs:ChangeMessageVisibility",
     "change_message_visibility_batch": "sqs:ChangeMessageVisibility",
     "get_queue_attributes": "sqs:GetQueueAttributes",
+    "create_schedule": "scheduler:CreateSchedule",
+    "delete_schedule": "scheduler:DeleteSchedule",
+    "put_events": "events:PutEvents",
+    "publish": "sns:Publish",
+    "publish_batch": "sns:Publish",
+    "get_metric_data": "cloudwatch:GetMetricData",
 }
 """Client methods, and what a role must allow for them."""
 
-_POLLER = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-"""What Lambda's own poller does with a worker's role."""
+_QUEUE_POLLER = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+_STREAM_POLLER = {
+    *(f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")),
+    "sqs:SendMessage",  # tells of what it gave up
+}
+_PASSED = {"iam:PassRole"}
+"""What a schedule takes besides making it."""
 
 
-@pytest.mark.parametrize(
-    ("package", "function_name", "by_aws"),
-    [
-        ("worker", "flotilla-worker-standard", _POLLER),
-        ("api", "flotilla-api", set()),
-        ("authorizer", "flotilla-authorizer", set()),
-    ],
-)
-def test_a_role_allows_what_its_code_calls_and_no_more(
-    templates: Templates, package: str, function_name: str, by_aws: set[str]
-) -> None:
+@dataclass(frozen=True)
+class Caller:
+    """What is not seen in a function's code.
+
+    Attributes:
+        by_aws: What is done with the role by AWS itself.
+        unasked: What an adapter could do for it, and it never asks for.
+    """
+
+    function_name: str
+    by_aws: frozenset[str] | set[str] = frozenset()
+    unasked: frozenset[str] | set[str] = frozenset()
+
+
+CALLERS = {
+    "worker": Caller("flotilla-worker-standard", by_aws=_QUEUE_POLLER, unasked={"dynamodb:DeleteItem"}),
+    "api": Caller("flotilla-api", by_aws=_PASSED),
+    "authorizer": Caller("flotilla-authorizer"),
+    "relay": Caller("flotilla-relay", by_aws=_QUEUE_POLLER),
+    "triage": Caller("flotilla-triage", by_aws=_QUEUE_POLLER | _PASSED, unasked={"s3:GetObject"}),
+    # It reads logs, and of the read model's items it moves the time to look again.
+    "reconciler": Caller("flotilla-reconciler", by_aws=_PASSED, unasked={"dynamodb:PutItem"}),
+    # It appends nothing and opens no archive; its own notes it only adds to.
+    "projector": Caller("flotilla-projector", by_aws=_STREAM_POLLER, unasked={"dynamodb:DeleteItem", "s3:GetObject"}),
+    "keeper": Caller("flotilla-keeper", unasked={"s3:GetObject"}),
+    # It only reads: logs, endpoints, outputs.
+    "broadcaster": Caller(
+        "flotilla-broadcaster",
+        by_aws=_STREAM_POLLER,
+        unasked={*(f"dynamodb:{action}Item" for action in ("Put", "Get", "Update", "Delete")), "s3:PutObject"},
+    ),
+    # It looks one endpoint up and changes its state.
+    "webhook": Caller(
+        "flotilla-webhook",
+        by_aws=_QUEUE_POLLER,
+        unasked={"dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query"},
+    ),
+}
+
+
+def test_every_function_is_compared() -> None:
+    packages = {handler.parent.name for handler in (REPOSITORY / "functions").glob("*/handler.py")}
+    assert set(CALLERS) == packages
+
+
+@pytest.mark.parametrize("package", CALLERS)
+def test_a_role_allows_what_its_code_calls_and_no_more(templates: Templates, package: str) -> None:
+    caller = CALLERS[package]
     called = {
         _ACTIONS[method]
         for module, name in _imported(REPOSITORY / "functions" / package)
         for method in _calls(module, name)
         if method in _ACTIONS
     }
-    granted = {action for action, _ in allowed(templates, function_name) - observing(function_name)}
-    assert called | by_aws == granted
+    assert caller.unasked <= called
+    actions = {action for action, _ in granted(templates, caller.function_name)}
+    assert (called - caller.unasked) | caller.by_aws == actions

@@ -1,7 +1,9 @@
 from __future__ import annotations
+
 from dataclasses import dataclass
-from flotilla.events import fold, verify_chain
 from typing import Any
+
+from flotilla.events import fold, verify_chain
 
 
 @dataclass(frozen=True)

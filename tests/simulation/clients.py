@@ -16,8 +16,8 @@ from flotilla.services.submit import Submission
 from tests.simulation.agents import SPECS
 from tests.simulation.history import Answer, PauseSpan
 from tests.simulation.processes import true_ms
-from tests.simulation.workload import Cancel, Hold, Operation, Redrive, Submit, SubmitMany, Wait
 from tests.simulation.roles import ApiTools
+from tests.simulation.workload import Cancel, Hold, Operation, Redrive, Submit, SubmitMany, Wait
 from tests.simulation.world import World
 
 ApiCall = Callable[[ApiTools, str], Coroutine[Any, Any, Any]]

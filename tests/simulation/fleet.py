@@ -57,7 +57,8 @@ class Fleet:
         limit, seconds = workload.max_receive_count, SHORT_FUNCTION_SECONDS
         self.dead = {lane: self._queue(f"{lane}-dead", seconds) for lane in LANES}
         self.lanes = {
-            lane: self._queue(lane, workload.worker_timeout_seconds, limit=limit, dead=self.dead[lane]) for lane in LANES
+            lane: self._queue(lane, workload.worker_timeout_seconds, limit=limit, dead=self.dead[lane])
+            for lane in LANES
         }
         self.dead_delays = self._queue("delays-dead", seconds)
         self.tiers = {

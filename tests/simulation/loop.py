@@ -16,7 +16,7 @@ from contextvars import Context
 from heapq import heappop, heappush
 from typing import Any
 
-MAX_STEPS = 2_000_000
+MAX_STEPS = 300_000
 """Callbacks after which a history is called a livelock."""
 
 
@@ -127,8 +127,7 @@ class Scheduler:
                     raise LivelockError(f"{self.steps} steps in {self.now:.0f} simulated seconds")
                 time, _, timer = heappop(later)
                 if timer.live:
-                    if time > self.now:
-                        self.now = time
+                    self.now = max(self.now, time)
                     ready.append(timer)
         finally:
             events._set_running_loop(outer)

@@ -174,7 +174,8 @@ def _task(
     while rng.random() < troubled and len(moves) < 5:
         moves.insert(0, rng.choice(MOVES))
     if rng.random() < 0.05:
-        moves = moves[:-1] or ["permanent"]
+        # Never to succeed; but what parks for ever never ends.
+        moves[-1] = rng.choice(("fail", "permanent", "crash", "hang", "bad_output"))
     shared = rng.choice(("A", "A", "B")) if agent == "sim.cached" else None
     return Submit(
         number=number,

@@ -64,6 +64,22 @@ def control_table(dynamodb: DynamoDBClient, templates: Templates) -> Iterator[st
 
 
 @pytest.fixture
+def views_table(dynamodb: DynamoDBClient, templates: Templates) -> Iterator[str]:
+    name = make_table(dynamodb, templates, "flotilla-views")
+    yield name
+    dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def archive_bucket(s3: S3Client, templates: Templates) -> Iterator[str]:
+    name = make_bucket(s3, templates, "archive")
+    yield name
+    for content in s3.list_objects_v2(Bucket=name).get("Contents", []):
+        s3.delete_object(Bucket=name, Key=content["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
 def payloads_bucket(s3: S3Client, templates: Templates) -> Iterator[str]:
     name = make_bucket(s3, templates)
     yield name

@@ -134,6 +134,7 @@ def test_any_other_function_is_refused_with_the_way_to_write_it(function: Callab
         {"max_attempts": 0},
         {"backoff_base_seconds": -0.1},
         {"backoff_cap_seconds": -1},
+        {"cache_ttl_seconds": 0},
     ],
     ids=str,
 )

@@ -7,19 +7,40 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flotilla.agents.catalog import AgentSpec, Catalog
+from flotilla.broadcast import Endpoint
 from flotilla.events import Event, Kind, chain
+from flotilla.models import TaskMessage
 from flotilla.ports import EventLog, PayloadStore
+from flotilla.primitives.ladder import Ladder
+from flotilla.services.cancel import CancelService
 from flotilla.services.claim_check import ClaimCheck
+from flotilla.services.dead_letters import DeadLetterService
+from flotilla.services.dispatch import Dispatch
+from flotilla.services.listing import ListService
+from flotilla.services.open_logs import OpenLogs
+from flotilla.services.past_logs import PastLogs
+from flotilla.services.project import entry_of_log
 from flotilla.services.read import ReadService
+from flotilla.services.redrive import RedriveService
 from flotilla.services.submit import SubmitService
 from functions.api.agents import AgentRoutes
 from functions.api.application import Application
+from functions.api.dead_letters import DeadLetterRoutes
 from functions.api.gateway import Request
 from functions.api.health import alive
+from functions.api.operations import TaskOperations
 from functions.api.routing import Route, Router
+from functions.api.submissions import Lanes, Submissions
 from functions.api.task_view import TaskViews
-from functions.api.tasks import Lanes, TaskRoutes
+from functions.api.tasks import TaskRoutes
+from functions.api.validation import InputValidators
 from tests.fakes import ManualClock, MemoryEventLog, MemoryLanes, MemoryPayloadStore
+from tests.fakes.archive import MemoryArchive
+from tests.fakes.assembly import TIERS_SECONDS
+from tests.fakes.delays import MemoryDelays
+from tests.fakes.pauses import MemoryPauses
+from tests.fakes.schedules import MemorySchedules
+from tests.fakes.views import MemoryReadModel
 from tests.gateway_events import Answer, http_event, identity
 
 INLINE_BYTES = 1000
@@ -55,6 +76,18 @@ def agent(name: str, input_schema: dict[str, Any], *, lane: str | None = None) -
 CATALOG = Catalog({spec.name: spec for spec in (agent("echo", ANYTHING), agent("sleep", SLEEP, lane="batch"))})
 
 
+ENDPOINT = Endpoint("whk_1", "acme", "https://hooks.example/in", (), None, (), 1)
+LANES = ("critical", "standard", "batch")
+RETENTION_DAYS = 30
+
+
+class OneEndpoint:
+    """The webhook endpoints of a fleet in which one tenant has one."""
+
+    async def named(self, tenant: str, name: str) -> Endpoint | None:
+        return ENDPOINT if tenant == ENDPOINT.tenant and name in (ENDPOINT.id, ENDPOINT.url) else None
+
+
 @dataclass
 class Api:
     """An API with everything behind it in memory."""
@@ -62,8 +95,13 @@ class Api:
     clock: ManualClock = field(default_factory=ManualClock)
     memory: MemoryEventLog = field(default_factory=MemoryEventLog)
     lanes: MemoryLanes = field(default_factory=MemoryLanes)
+    delays: MemoryDelays = field(default_factory=MemoryDelays)
+    schedules: MemorySchedules = field(default_factory=MemorySchedules)
+    read_model: MemoryReadModel = field(default_factory=MemoryReadModel)
+    archive: MemoryArchive = field(default_factory=MemoryArchive)
     log: EventLog | None = None
     payloads: PayloadStore = field(default_factory=MemoryPayloadStore)
+    catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
         self.application = Application(self._router, self.clock)
@@ -71,21 +109,64 @@ class Api:
     def _router(self) -> Router:
         log = self.log or self.memory
         claim_check = ClaimCheck(self.payloads, INLINE_BYTES)
-        lanes = Lanes(("critical", "standard", "batch"), "standard")
+        lanes = Lanes(LANES, "standard")
+        validators = InputValidators()
+        views = TaskViews(claim_check, _link)
+        past = PastLogs(views=self.read_model, archive=self.archive, clock=self.clock, retention_days=RETENTION_DAYS)
+        logs = OpenLogs(log=log, past=past, clock=self.clock, retention_days=RETENTION_DAYS)
+        dispatch = Dispatch(
+            lanes=self.lanes,
+            delays=self.delays,
+            schedules=self.schedules,
+            ladder=Ladder(TIERS_SECONDS),
+            clock=self.clock,
+        )
+        submissions = Submissions(
+            catalog=self.catalog, lanes=lanes, validators=validators, endpoints=OneEndpoint, clock=self.clock
+        )
         tasks = TaskRoutes(
-            submit=SubmitService(log=log, lanes=self.lanes, claim_check=claim_check, clock=self.clock),
-            read=ReadService(log=log, clock=self.clock),
-            catalog=CATALOG,
-            views=TaskViews(claim_check, lambda key: f"https://link.example/{len(key)}"),
-            lanes=lanes,
+            submissions=submissions,
+            submit=SubmitService(log=log, dispatch=dispatch, claim_check=claim_check, clock=self.clock),
+            read=ReadService(log=log, clock=self.clock, past=past),
+            listing=ListService(views=self.read_model, log=log, past=past),
+            views=views,
+            clock=self.clock,
+        )
+        redrive = RedriveService(
+            logs=logs,
+            dispatch=dispatch,
+            claim_check=claim_check,
+            catalog=self.catalog,
+            lanes=LANES,
+            clock=self.clock,
+        )
+        operations = TaskOperations(
+            cancel=CancelService(logs=logs, schedules=self.schedules, clock=self.clock),
+            redrive=redrive,
+            catalog=self.catalog,
+            validators=validators,
+            views=views,
+        )
+        dead_letters = DeadLetterRoutes(
+            dead_letters=DeadLetterService(read_model=self.read_model, redrive=redrive, clock=self.clock),
+            redrive=redrive,
+            catalog=self.catalog,
+            validators=validators,
+            download_link=_link,
             clock=self.clock,
         )
         return Router(
             [
                 Route("POST", "/v1/tasks", "tasks:write", tasks.submit),
+                Route("GET", "/v1/tasks", "tasks:read", tasks.list),
                 Route("GET", "/v1/tasks/{task_id}", "tasks:read", tasks.get),
                 Route("GET", "/v1/tasks/{task_id}/events", "tasks:read", tasks.events),
-                Route("GET", "/v1/agents", "operate", AgentRoutes(CATALOG, lanes).list),
+                Route("POST", "/v1/tasks/{task_id}/cancel", "tasks:write", operations.cancel),
+                Route("POST", "/v1/tasks/{task_id}/redrive", "tasks:write", operations.redrive),
+                Route("GET", "/v1/dead-letters", "operate", dead_letters.list),
+                Route("GET", "/v1/dead-letters/groups", "operate", dead_letters.groups),
+                Route("POST", "/v1/dead-letters/redrive", "operate", dead_letters.redrive),
+                Route("GET", "/v1/agents", "operate", AgentRoutes(self.catalog, lanes, MemoryPauses()).list),
                 Route("GET", "/healthz", None, alive),
             ]
         )
@@ -128,3 +209,26 @@ class Api:
 
     def events(self, task_id: str) -> list[Event]:
         return [event for _, event in sorted(self.memory.logs[task_id].items())]
+
+    def project(self) -> None:
+        """Let the read model follow the log."""
+
+        async def follow() -> None:
+            for log in self.memory.logs.values():
+                await self.read_model.put(entry_of_log([event for _, event in sorted(log.items())]))
+
+        asyncio.run(follow())
+
+    def kill(self, task_id: str, message: str = "it broke", code: str = "broken") -> None:
+        """Let a worker give a task up."""
+        self.append(task_id, Kind.STARTED, {"lease_until_ms": self.clock.now_ms() + 60_000})
+        error = {"code": code, "message": message, "retryable": False}
+        self.append(task_id, Kind.DEAD_LETTERED, {"cause": "permanent", "error": error})
+
+    def messages(self, task_id: str) -> list[TaskMessage]:
+        """What was sent of a task to its lane, in order."""
+        return [message for message in self.lanes.sent.values() if message.task_id == task_id]
+
+
+def _link(key: str) -> str:
+    return f"https://link.example/{len(key)}"

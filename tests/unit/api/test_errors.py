@@ -35,7 +35,9 @@ def test_an_unknown_path_is_404_with_or_without_a_key(api: Api) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("GET", "/v1/tasks", "POST"),
+        ("DELETE", "/v1/tasks", "GET, POST, HEAD"),
+        ("GET", TASK + "/cancel", "POST"),
+        ("PUT", "/v1/dead-letters/groups", "GET, HEAD"),
         ("DELETE", TASK, "GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
         ("BREW", "/v1/agents", "GET, HEAD"),
@@ -90,6 +92,12 @@ def test_when_keys_cannot_be_checked_it_is_503_and_not_401(api: Api) -> None:
         ("GET", TASK, "tasks:write operate", "tasks:read"),
         ("GET", TASK + "/events", "", "tasks:read"),
         ("GET", "/v1/agents", "tasks:read tasks:write operates", "operate"),
+        ("GET", "/v1/tasks", "tasks:write operate", "tasks:read"),
+        ("POST", TASK + "/cancel", "tasks:read operate", "tasks:write"),
+        ("POST", TASK + "/redrive", "tasks:read operate", "tasks:write"),
+        ("GET", "/v1/dead-letters", "tasks:read tasks:write", "operate"),
+        ("GET", "/v1/dead-letters/groups", "tasks:read tasks:write", "operate"),
+        ("POST", "/v1/dead-letters/redrive", "tasks:read tasks:write", "operate"),
     ],
 )
 def test_without_the_scope_it_is_403_and_names_it(api: Api, method: str, path: str, scopes: str, needs: str) -> None:

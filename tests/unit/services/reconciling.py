@@ -109,14 +109,18 @@ class Yard:
         result: Reconciled = run(self.reconciler(calls).run(until_ms))
         return result
 
-    def minutes(self, count: int) -> list[tuple[int, str]]:
-        """Run once a minute; when (in minutes from now) and to whom messages were sent."""
+    def minutes(self, count: int, *, every: int = 1) -> list[tuple[int, str]]:
+        """Run once a minute, or so; when (in minutes from now) and to whom messages were sent."""
         sent: list[tuple[int, str]] = []
-        for minute in range(1, count + 1):
-            self.clock.advance(60)
-            before = len(self.lanes.history)
-            self.reconcile()
-            sent += [(minute, task_id) for task_id, _ in self.lanes.history[before:]]
+
+        async def all_runs() -> None:
+            for minute in range(every, count + 1, every):
+                self.clock.advance(60 * every)
+                before = len(self.lanes.history)
+                await self.reconciler().run(self.clock.now_ms() + RUN_SECONDS * 1000)
+                sent.extend((minute, task_id) for task_id, _ in self.lanes.history[before:])
+
+        run(all_runs())
         return sent
 
     def kinds(self, task_id: str) -> list[str]:

@@ -302,6 +302,20 @@ def test_while_the_log_is_down_messages_stay_on_the_lane(fleet: Fleet) -> None:
     assert not sample_agents.HISTORY
 
 
+def test_an_outage_of_a_day_does_not_use_up_a_messages_receives(fleet: Fleet) -> None:
+    from stacks.settings_model import Lane
+
+    task = submitted(fleet, "sample.echo", 1)
+    fleet.log.__class__ = LogThatIsDown
+    waited, receive = 0, 0
+    while waited < 86_400:
+        receive += 1
+        run(fleet.deliver(fleet.delivery(task, receive)))
+        waited += fleet.receipts.visibility[-1][1]
+    assert receive < Lane.model_fields["max_receive_count"].default
+    assert fleet.receipts.visibility[1] == (task, 5), "a short one costs little time"
+
+
 def test_visibility_is_shortened_to_what_the_batch_needs(fleet: Fleet) -> None:
     tasks = [submitted(fleet, "sample.echo", n, session="s") for n in range(2)]
     run(fleet.deliver(*(fleet.delivery(task) for task in tasks)))

@@ -187,3 +187,24 @@ def test_an_attempt_under_way_stops_at_its_next_step_and_is_not_charged(fleet: F
     state = run(fleet.state(task))
     assert (state.status, state.attempts_charged, state.attempt) == (Status.SUCCEEDED, 0, 2)
     assert sample_agents.HISTORY == [("work", "first"), ("work", "second")]
+
+
+@pytest.mark.parametrize("seconds", [4, 118])
+def test_a_task_that_was_long_in_being_let_in_gets_its_whole_time_or_another_invocation(
+    fleet: Fleet, seconds: float
+) -> None:
+    class SlowPauses(MemoryPauses):
+        async def read(self) -> list[Pause]:
+            fleet.clock.advance(seconds)
+            return await super().read()
+
+    fleet.pauses.__class__ = SlowPauses
+    task = submitted(fleet, "sample.two-steps")
+    result = run(fleet.deliver(fleet.delivery(task)))
+    if result.again:
+        assert fleet.kinds(task) == ["accepted"]
+        assert fleet.receipts.visibility[-1] == (task, 0)
+    else:
+        started, now_ms = fleet.log.logs[task][1], fleet.clock.now_ms()
+        assert started.body["lease_until_ms"] == started.at_ms + 63_000 <= now_ms + 63_000
+    assert bool(result.again) == (seconds > 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -37,12 +37,12 @@ def answering(status: int, retry_after: str | None = None) -> Callable[[Posted],
 class Post:
     """The queue's messages, one endpoint, and the webhook function between them, on one clock."""
 
-    def __init__(self, endpoints: MemoryEndpoints | None = None) -> None:
+    def __init__(self, endpoints: MemoryEndpoints | None = None, addresses: Sequence[str] = (PUBLIC,)) -> None:
         self.clock = ManualClock()
         self.endpoints = endpoints or MemoryEndpoints()
         self.sender = MemorySender()
         self.receipts = MemoryWebhookReceipts()
-        self.resolver = MemoryResolver([PUBLIC])
+        self.resolver = MemoryResolver(addresses)
         self.began_ms = self.clock.now_ms()
         self.deliveries = WebhookDeliveries(
             endpoints=self.endpoints,
@@ -286,9 +286,8 @@ def test_what_was_held_for_days_is_given_up_before_the_queue_forgets_it(post: Po
 
 
 @pytest.mark.parametrize("addresses", [["10.0.0.1"], ["169.254.169.254"], [PUBLIC, "127.0.0.1"], []])
-def test_a_host_that_leads_inside_or_nowhere_is_not_called(post: Post, addresses: list[str]) -> None:
-    post.resolver._answers.clear()
-    post.resolver._answers.append(addresses)
+def test_a_host_that_leads_inside_or_nowhere_is_not_called(addresses: list[str]) -> None:
+    post = Post(addresses=addresses)
     assert post.work(post.message()) == ["m1"]
     assert post.sender.posted == []
 

@@ -112,7 +112,8 @@ def agent(
         max_attempts: Attempts before the task is dead-lettered, the first included.
         lane: Default lane; None takes the fleet's.
         integrations: Names of the integrations it calls.
-        cache_ttl_seconds: How long a result may answer identical tasks; None never.
+        cache_ttl_seconds: How long a result may answer tasks of the same tenant with the same input, which then
+            are not run; None never. The result must depend on nothing but the input: not on the session, say.
         backoff_base_seconds: Upper bound of the wait after the first failure.
         backoff_cap_seconds: Upper bound of every wait.
 
@@ -121,6 +122,8 @@ def agent(
     """
     if timeout_seconds <= 0 or max_attempts < 1 or backoff_base_seconds < 0 or backoff_cap_seconds < 0:
         raise ValueError(f"agent {name!r}: timeout_seconds > 0, max_attempts >= 1, backoff >= 0")
+    if cache_ttl_seconds is not None and cache_ttl_seconds < 1:
+        raise ValueError(f"agent {name!r}: cache_ttl_seconds >= 1, or None")
 
     def decorate(function: F) -> F:
         definition = AgentDefinition(

@@ -51,6 +51,8 @@ def unpack(content: bytes) -> Iterator[Event]:
         CorruptLogError: It is no such file, or not all of one.
     """
     try:
+        if not content:
+            raise EOFError  # which decompresses to nothing, but is not what nothing is compressed to
         text = gzip.decompress(content).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise CorruptLogError(f"not an archive of logs: {type(error).__name__}") from error

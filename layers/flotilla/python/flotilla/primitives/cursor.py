@@ -42,8 +42,11 @@ def place_of(wanted: EntryFilter | DeadFilter, cursor: str) -> str:
     """
     if not cursor.isascii() or len(cursor) > _LONGEST:
         raise ValueError("no cursor")
-    content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    place = content[_DIGEST_BYTES:].decode("ascii")
+    try:
+        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        place = content[_DIGEST_BYTES:].decode("ascii")
+    except ValueError:
+        raise ValueError("no cursor") from None
     if content[:_DIGEST_BYTES] != _digest(wanted) or not _POSITION.fullmatch(place):
         raise ValueError("a cursor of another list")
     return place

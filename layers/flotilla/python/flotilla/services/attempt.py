@@ -36,7 +36,7 @@ from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
 from flotilla.services.ending import Endings
 from flotilla.services.gate import Gate
-from flotilla.services.outcome import Again, Done, Outcome, RunAlone, again_in_place
+from flotilla.services.outcome import Again, Done, Outcome, RunAlone, after_a_fault, again_in_place
 from flotilla.services.session_memory import SessionMemory, keep_turns
 from flotilla.services.steps import RecordedSteps
 from flotilla.services.supervision import SupervisedMemory, Supervision
@@ -130,7 +130,7 @@ class AttemptRunner:
         if budget < spec.timeout_seconds and not self._invocation.fresh(self._clock.now_ms()):
             return Again(0)  # what ran before it took the time; a fresh invocation has more
         try:
-            claim = await self._claims.claim(delivery, message, spec, budget_seconds=budget, solo=solo)
+            claim = await self._claims.claim(delivery, message, spec, ends_ms=self._invocation.ends_ms, solo=solo)
             match claim:
                 case Claimed():
                     return await self._attempt(message, spec, claim)
@@ -158,7 +158,7 @@ class AttemptRunner:
         except RetryableError as error:
             extra = {**log_keys(message, message.attempt), "error": error.message, "cause": str(error.__cause__)}
             logger.warning("store unavailable", extra=extra)
-            return Again(UNAVAILABLE_RETRY_SECONDS)
+            return after_a_fault(delivery.receive_count, UNAVAILABLE_RETRY_SECONDS)
 
     async def is_suspect(self, message: TaskMessage) -> bool:
         """See `Claims.is_suspect`."""

@@ -17,7 +17,7 @@ from flotilla.errors import RetryableError, UnknownAgentError, UnreadableMessage
 from flotilla.models import Delivery, TaskMessage
 from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
 from flotilla.services.attempt import AttemptRunner, AttemptTools, Invocation
-from flotilla.services.outcome import Again, Done, Outcome, RunAlone
+from flotilla.services.outcome import Again, Done, Outcome, RunAlone, after_a_fault
 from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS
 
 logger = logging.getLogger("flotilla.worker")
@@ -151,14 +151,14 @@ class _Batch:
                 return await self._put_aside(delivery, reason)
             case _Unknown(delivery):
                 logger.warning("agent unknown to this worker", extra={"message_id": delivery.message_id})
-                return Again(_UNKNOWN_AGENT_RETRY_SECONDS)
+                return after_a_fault(delivery.receive_count, _UNKNOWN_AGENT_RETRY_SECONDS)
             case _Readable(delivery, message, spec):
                 try:
                     outcome = await self._runner.run(delivery, message, spec, solo=solo)
                 except Exception:
                     # A fault of our own. It must not take the results of the rest of the batch with it.
                     logger.exception("attempt broke off", extra={"message_id": delivery.message_id})
-                    return Again(UNAVAILABLE_RETRY_SECONDS)
+                    return after_a_fault(delivery.receive_count, UNAVAILABLE_RETRY_SECONDS)
                 if isinstance(outcome, str):
                     return await self._put_aside(delivery, outcome)
                 return outcome
@@ -168,7 +168,7 @@ class _Batch:
             await self._tools.receipts.put_aside(delivery, reason)
         except RetryableError as error:
             logger.error("not put aside", extra={"message_id": delivery.message_id, "error": error.message})
-            return Again(UNAVAILABLE_RETRY_SECONDS)
+            return after_a_fault(delivery.receive_count, UNAVAILABLE_RETRY_SECONDS)
         logger.error("message put aside", extra={"message_id": delivery.message_id, "reason": reason})
         return Done()
 

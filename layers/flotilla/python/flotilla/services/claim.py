@@ -25,7 +25,7 @@ from flotilla.errors import AttemptRevokedError
 from flotilla.events import Event, Kind, TaskState, fold
 from flotilla.models import Delivery, ErrorInfo, Payload, Status, TaskMessage
 from flotilla.ports import EventLog
-from flotilla.primitives.lease import GRACE_SECONDS, lease_until_ms, seconds_until_takeover
+from flotilla.primitives.lease import GRACE_SECONDS, agent_budget_seconds, lease_until_ms, seconds_until_takeover
 from flotilla.services.dispatch import message_for
 from flotilla.services.gate import Answered, Gate, Held, Open
 from flotilla.services.journal import Journal
@@ -109,6 +109,28 @@ class Unlogged:
 Claim = Claimed | Finished | NotNow | Elsewhere | Suspect | Unlogged
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What an attempt would be made under.
+
+    Attributes:
+        asked_ms: When the claim was begun.
+        ends_ms: When the invocation is over.
+        solo: Nothing else runs in this process.
+    """
+
+    spec: AgentSpec
+    asked_ms: int
+    ends_ms: int
+    solo: bool
+
+    def budget_seconds(self, now_ms: int) -> float | None:
+        """How long the agent may run; None where finding out whether it may took the time that it would need."""
+        budget = agent_budget_seconds(self.spec.timeout_seconds, (self.ends_ms - now_ms) / 1000)
+        took_long = now_ms - self.asked_ms > GRACE_SECONDS * 1000
+        return None if took_long and budget < self.spec.timeout_seconds else budget
+
+
 class Claims:
     """Claims tasks for one invocation's worker.
 
@@ -124,7 +146,7 @@ class Claims:
         self._actor = actor
 
     async def claim(
-        self, delivery: Delivery, message: TaskMessage, spec: AgentSpec, *, budget_seconds: float, solo: bool
+        self, delivery: Delivery, message: TaskMessage, spec: AgentSpec, *, ends_ms: int, solo: bool
     ) -> Claim:
         """Try to make the task ours.
 
@@ -132,21 +154,20 @@ class Claims:
             delivery: The message's receipt.
             message: The message.
             spec: The task's agent.
-            budget_seconds: How long the agent may run.
+            ends_ms: When the invocation is over.
             solo: Nothing else runs in this process.
 
         Raises:
             RetryableError: A store did not answer.
             CorruptLogError: The log breaks its own rules.
         """
+        terms = _Terms(spec, self._clock.now_ms(), ends_ms, solo)
         # A message handed out before, or sent after event 0, may find recorded steps in the log, or what the
         # task waits for: those are read. So is the log of a task that is too late, to be closed as such.
         fresh = delivery.receive_count == 1 and message.seq == 0
         if fresh and not self._too_late(message.deadline_ms):
             standing = standing_of_message(message)
-            claim = self._too_early(message, message) or await self._enter(
-                message, standing, spec, budget_seconds, solo
-            )
+            claim = self._too_early(message, message) or await self._enter(message, standing, terms)
             if claim is not None:
                 return claim
         for _ in range(_READS):
@@ -164,7 +185,7 @@ class Claims:
                 continue
             now = message_for(state)
             claim = self._too_early(now, message, parked=state.status is Status.PARKED)
-            claim = claim or await self._enter(now, standing_of_log(state, events), spec, budget_seconds, solo)
+            claim = claim or await self._enter(now, standing_of_log(state, events), terms)
             if claim is not None:
                 return claim
         return NotNow(1.0, "the log is changing")
@@ -221,19 +242,15 @@ class Claims:
         on_its_way = parked and now.session is None and now.seq > received.seq
         return Elsewhere(now) if on_its_way and wait > IN_PLACE_SECONDS else NotNow(wait, "too early")
 
-    async def _enter(
-        self, message: TaskMessage, standing: Standing, spec: AgentSpec, budget_seconds: float, solo: bool
-    ) -> Claim | None:
+    async def _enter(self, message: TaskMessage, standing: Standing, terms: _Terms) -> Claim | None:
         """Do with a task that is due what the gate says; None where the log has gone on meanwhile.
 
         Args:
             message: The task as its log stands.
             standing: The same, as far as the next event needs it.
-            spec: The task's agent.
-            budget_seconds: How long the agent may run.
-            solo: Nothing else runs in this process.
+            terms: What an attempt would be made under.
         """
-        match await self._gate.decide(spec, message, standing.parked):
+        match await self._gate.decide(terms.spec, message, standing.parked):
             case Held() as held:
                 return await self._hold(message, standing, held)
             case Answered(output):
@@ -241,7 +258,7 @@ class Claims:
                 answered = await self._write(standing, message, Kind.SUCCEEDED, body)
                 return Finished("an identical task's result is its own") if answered else None
             case Open():
-                return await self._start(message, standing, spec, budget_seconds, solo)
+                return await self._start(message, standing, terms)
 
     async def _hold(self, message: TaskMessage, standing: Standing, held: Held) -> Claim | None:
         after_seconds = math.ceil(held.after_seconds)
@@ -257,19 +274,20 @@ class Claims:
             return NotNow(after_seconds, held.detail)
         return NotNow(min(after_seconds, (deadline_ms - self._clock.now_ms()) / 1000), held.detail)
 
-    async def _start(
-        self, message: TaskMessage, standing: Standing, spec: AgentSpec, budget_seconds: float, solo: bool
-    ) -> Claimed | None:
+    async def _start(self, message: TaskMessage, standing: Standing, terms: _Terms) -> Claim | None:
         now_ms = self._clock.now_ms()
+        budget_seconds = terms.budget_seconds(now_ms)
+        if budget_seconds is None:
+            return NotNow(0.0, "too little time is left")
         lease_until = lease_until_ms(now_ms, budget_seconds)
         journal = self._journal(message.task_id, standing, standing.attempt + 1, lease_until)
         body: dict[str, Any] = {"lease_until_ms": lease_until}
-        if solo:
+        if terms.solo:
             body["solo"] = True
         if standing.lost is not None:
             body["takes_over"] = standing.lost
-        if spec.version != message.agent_version:
-            body["agent_version"] = spec.version
+        if terms.spec.version != message.agent_version:
+            body["agent_version"] = terms.spec.version
         try:
             # Tried no longer than the grace allows: later there would be no time left for the agent.
             await journal.append(Kind.STARTED, body, give_up_ms=now_ms + int(GRACE_SECONDS * 1000))

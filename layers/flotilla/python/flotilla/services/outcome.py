@@ -40,6 +40,15 @@ class RunAlone:
 Outcome = Done | Again | RunAlone
 
 
+def after_a_fault(receive_count: int, at_least_seconds: int) -> Again:
+    """Keep the message until what failed may work again: a second for each time that it was handed out already.
+
+    Soon at first; and an outage of a day does not use up the message's receives, after which the queue would put it
+    among the dead letters, and let what is behind it in its session overtake it.
+    """
+    return Again(min(max(at_least_seconds, receive_count), LONGEST_SESSION_HOLD_SECONDS))
+
+
 def again_in_place(wait_seconds: float, session: str | None) -> Again:
     """Keep the message on its lane for a wait, or as much of it as one hold may take.
 

@@ -4,8 +4,8 @@ A task waits for a message. If that was lost (a process died between an event an
 follows from it), nothing in the log will ever say so; what says so is that time passes. Each status
 has a time by which the next event is due; some patience beyond it, the reconciler sends the message again.
 
-Most tasks never get that far, and pay nothing: an entry that was queued or running within its first hour
-is not on the watchlist. The reconciler's sweeps find those that stay so.
+Most tasks never get that far, and pay nothing: what is queued or running within its first hour is not
+on the watchlist. The reconciler's sweeps find what stays so.
 """
 
 from __future__ import annotations
