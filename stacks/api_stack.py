@@ -114,7 +114,6 @@ class ApiStack(FunctionsStack):
                 permissions.send([*queues, *tiers]),
                 permissions.inspect([*queues, *dead_letters, *tiers]),
                 permissions.read_metrics(),
-                permissions.read_metrics(),
                 *permissions.schedule(lanes.schedule_group, lanes.schedule_role),
             ],
         )

@@ -12,6 +12,7 @@ from constructs import Construct
 
 from stacks.background import WEBHOOK
 from stacks.constructs import permissions
+from stacks.constructs.acknowledgements import acknowledge
 from stacks.constructs.delay_ladder import DelayLadder
 from stacks.constructs.fifo_lane import FifoLane
 from stacks.constructs.queues import standard_queue
@@ -54,8 +55,8 @@ class LanesStack(cdk.Stack):
                 queue=self.webhook_dead_letters, max_receive_count=_WEBHOOK_MAX_RECEIVE_COUNT
             ),
         )
-        self.unprojected = standard_queue(self, "NotProjected", f"{fleet.name}-projector-failures")
-        self.unbroadcast = standard_queue(self, "NotBroadcast", f"{fleet.name}-broadcaster-failures")
+        self.unprojected = self._told_by_lambda("NotProjected", f"{fleet.name}-projector-failures")
+        self.unbroadcast = self._told_by_lambda("NotBroadcast", f"{fleet.name}-broadcaster-failures")
         for name, queues in self.lanes.items():
             cdk.CfnOutput(self, f"LaneQueue{name.capitalize()}", value=queues.queue.queue_url)
             cdk.CfnOutput(self, f"LaneDlq{name.capitalize()}", value=queues.dead_letters.queue_url)
@@ -64,6 +65,14 @@ class LanesStack(cdk.Stack):
         cdk.CfnOutput(self, "DelaysDlq", value=self.delays.dead_letters.queue_url)
         cdk.CfnOutput(self, "WebhooksQueue", value=self.webhooks.queue_url)
         cdk.CfnOutput(self, "WebhooksDlq", value=self.webhook_dead_letters.queue_url)
+
+    def _told_by_lambda(self, construct_id: str, name: str) -> sqs.Queue:
+        queue = standard_queue(self, construct_id, name)
+        acknowledge(
+            queue,
+            {"AwsSolutions-SQS3": "It is itself where failures end, those of a stream, and no function works it off."},
+        )
+        return queue
 
     def _schedules(self) -> iam.Role:
         group = scheduler.CfnScheduleGroup(self, "Schedules", name=self.schedule_group)

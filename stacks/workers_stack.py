@@ -75,8 +75,7 @@ class WorkersStack(cdk.Stack):
             permissions=[
                 permissions.append_and_read(self._state.events),
                 permissions.within(self._state.control, ["Query"], [_PAUSES, _SESSIONS]),
-                permissions.within(self._state.control, ["PutItem"], [_SESSIONS]),
-                permissions.within(self._state.control, ["GetItem", "PutItem", "UpdateItem"], [_CACHE]),
+                permissions.within(self._state.control, ["PutItem"], [_SESSIONS, _CACHE]),
                 permissions.keep_objects(self._state.payloads_name),
                 permissions.work_off(queues.queue),
                 # What is parked goes down the ladder, or back to the lane itself where its time is that near; what can

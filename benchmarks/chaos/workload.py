@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.client import FlotillaClient
+from cli.client import ApiError, FlotillaClient, Submitted
 
 LANES = ("critical", "standard", "batch")
 _SESSION_LENGTH = 10
 _LONGEST_DELAY_SECONDS = 20
 _SUBMITTED_TWICE = 0.05
 _AT_ONCE = 8
+_SERVER_ERRORS = 500
 
 
 @dataclass(slots=True)
@@ -89,16 +90,26 @@ async def submit_all(client: FlotillaClient, work: Plan) -> int:
         while not queue.empty():
             for task in queue.get_nowait():
                 for _ in range(2 if task.twice else 1):
-                    submitted = await client.submit(
-                        "diagnostics.effect",
-                        task.input,
-                        idempotency_key=task.key,
-                        lane=task.lane,
-                        session=task.session,
-                        delay_seconds=task.delay_seconds,
-                    )
+                    submitted = await _submit(client, task)
                     replays += submitted.replayed
                     task.task_id = submitted.task["id"]
 
     await asyncio.gather(*(submit_strands() for _ in range(_AT_ONCE)))
     return replays
+
+
+async def _submit(client: FlotillaClient, task: Planned) -> Submitted:
+    """Submit until there is an answer: the API's own processes are killed as well, and the key makes repeats harmless."""
+    while True:
+        try:
+            return await client.submit(
+                "diagnostics.effect",
+                task.input,
+                idempotency_key=task.key,
+                lane=task.lane,
+                session=task.session,
+                delay_seconds=task.delay_seconds,
+            )
+        except ApiError as error:
+            if error.status is not None and error.status < _SERVER_ERRORS:
+                raise

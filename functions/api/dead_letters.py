@@ -68,14 +68,13 @@ class DeadLetterRoutes:
     async def groups(self, call: Call) -> Response:
         """`GET /v1/dead-letters/groups`."""
         read_query(NoQuery, call.request.query)
-        groups = await self._dead_letters.groups()
+        groups = await self._dead_letters.groups(give_up_ms=self._give_up_ms(call))
         items = [_group(group) for group in groups.items]
         return Response(200, {"items": items, "next_cursor": None, "complete": groups.complete})
 
     async def redrive(self, call: Call) -> Response:
         """`POST /v1/dead-letters/redrive`."""
         wanted = read(RedriveManyRequest, json_body(call.request))
-        now_ms = self._clock.now_ms()
         order = RedriveOrder(
             actor=call.identity.actor,
             request_id=call.request.request_id,
@@ -84,7 +83,7 @@ class DeadLetterRoutes:
             dry_run=wanted.dry_run,
             rate_per_second=wanted.rate_per_second,
             cursor=wanted.cursor,
-            give_up_ms=min(now_ms + _LONGEST_CALL_MS, call.request.ends_ms - _ANSWER_MS),
+            give_up_ms=self._give_up_ms(call),
         )
         try:
             report = await self._dead_letters.redrive(order)
@@ -102,6 +101,9 @@ class DeadLetterRoutes:
                 "next_cursor": report.next_cursor,
             },
         )
+
+    def _give_up_ms(self, call: Call) -> int:
+        return min(self._clock.now_ms() + _LONGEST_CALL_MS, call.request.ends_ms - _ANSWER_MS)
 
     async def _correction(self, wanted: RedriveManyRequest) -> Correction | None:
         if not wanted.corrects:

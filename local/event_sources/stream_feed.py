@@ -23,7 +23,6 @@ from local.event_sources.stream_plan import Record, sequence_of
 _LOG = logging.getLogger("local.event_sources")
 _LARGEST_READ = 1000
 _KEPT = 4000
-# Readers that come to the end within this time of each other share what is read there.
 _SHARED_SECONDS = 0.05
 # The stream no longer holds what an iterator or a place points at.
 _LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
@@ -66,11 +65,17 @@ class StreamFeed:
     Args:
         streams: A client of DynamoDB streams.
         stream_arn: Which one.
+        kept: How many of the newest records are kept for others.
+        shared_seconds: Readers that come to the end within this time of each other share what is read there.
     """
 
-    def __init__(self, streams: Any, stream_arn: str) -> None:
+    def __init__(
+        self, streams: Any, stream_arn: str, *, kept: int = _KEPT, shared_seconds: float = _SHARED_SECONDS
+    ) -> None:
         self._streams = streams
         self.stream_arn = stream_arn
+        self._kept = kept
+        self._shared_seconds = shared_seconds
         self._tails: dict[str, _Tail] = {}
         self._making = threading.Lock()
 
@@ -94,7 +99,7 @@ class StreamFeed:
         return self._read_apart(shard, after)
 
     def _extend(self, shard: str, tail: _Tail) -> None:
-        if tail.ended or time.monotonic() - tail.read_at < _SHARED_SECONDS:
+        if tail.ended or time.monotonic() - tail.read_at < self._shared_seconds:
             return
         try:
             if tail.iterator is None:
@@ -109,7 +114,7 @@ class StreamFeed:
         tail.iterator = answer.get("NextShardIterator")
         tail.ended = tail.iterator is None
         tail.records.extend(stream_record(record, stream_arn=self.stream_arn) for record in answer["Records"])
-        while len(tail.records) > _KEPT:
+        while len(tail.records) > self._kept:
             tail.before = sequence_of(tail.records.popleft())
 
     def _read_apart(self, shard: str, after: str | None) -> Page:

@@ -184,15 +184,6 @@ def publish(topic: sns.Topic) -> Permission:
     return Permission(["sns:Publish"], [topic.topic_arn])
 
 
-def read_metrics() -> Permission:
-    """Read what AWS measures."""
-    return Permission(
-        ["cloudwatch:GetMetricData"],
-        ["*"],
-        wildcard_reason="Metrics are no resources: reading them is allowed on all or on nothing.",
-    )
-
-
 def observing(log_group_name: str) -> list[Permission]:
     """What every function needs to be seen at work."""
     group = f"arn:{cdk.Aws.PARTITION}:logs:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:log-group:{log_group_name}"

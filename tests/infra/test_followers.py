@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from aws_cdk.assertions import Match, Template
 
 from flotilla.events.kinds import Kind
+from flotilla.runtime.settings import BroadcasterSettings
 from local.event_sources.stream_filter import StreamFilter
 from tests.infra.test_functions import environment, mappings
 from tests.infra.test_permissions import allowed
@@ -87,8 +87,8 @@ def test_who_asks_for_no_broadcasts_gets_none(tmp_path: Path) -> None:
     quiet = Templates(synthesize(tmp_path / "out", settings=settings))
     assert not quiet.resources("AWS::Events::EventBus")
     assert not quiet.resources("AWS::SNS::Topic")
-    told = json.loads(environment(quiet, "flotilla-broadcaster")["FLOTILLA_BROADCAST"])
-    assert (told["event_bus"], told["topic_arn"]) == (None, None)
+    told = BroadcasterSettings.from_environment(environment(quiet, "flotilla-broadcaster")).broadcast
+    assert (told.event_bus, told.topic_arn) == (None, None)
     actions = {action for action, _ in allowed(quiet, "flotilla-broadcaster")}
     assert not actions & {"events:PutEvents", "sns:Publish"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Any, cast
 
@@ -31,19 +30,7 @@ class Api:
     """The deployed function, as API Gateway calls it."""
 
     def __init__(self, fleet: FleetOnMoto) -> None:
-        lanes = {name: {"queue_url": url, "dlq_url": url + "-dlq"} for name, url in fleet.queue_urls.items()}
-        settings = ApiSettings.from_environment(
-            {
-                "FLOTILLA_NAME": "fleet",
-                "FLOTILLA_EVENTS_TABLE": fleet.events_table,
-                "FLOTILLA_CONTROL_TABLE": fleet.control_table,
-                "FLOTILLA_PAYLOADS_BUCKET": fleet.bucket,
-                "FLOTILLA_INLINE_PAYLOAD_BYTES": str(INLINE_BYTES),
-                "FLOTILLA_RETENTION_DAYS": "30",
-                "FLOTILLA_LANES": json.dumps(lanes),
-                "FLOTILLA_DEFAULT_LANE": "standard",
-            }
-        )
+        settings = ApiSettings.from_environment(fleet.environment())
         self._router = routes(settings, CATALOG)
         self._application = Application(lambda: self._router, SystemClock())
 
@@ -191,14 +178,14 @@ def test_a_submit_that_lost_its_message_is_made_whole_by_its_repetition(fleet: F
 
 def test_it_is_ready_while_all_answers_and_says_what_does_not(fleet: FleetOnMoto, api: Api) -> None:
     ready = api.call("GET", "/readyz", authorizer=None)
-    checks = {"events": "ok", "control": "ok", "lanes": "ok", "payloads": "ok"}
+    checks = dict.fromkeys(("events", "control", "views", "lanes", "delays", "payloads"), "ok")
     assert (ready.status, ready.json()) == (200, {"status": "ok", "checks": checks})
     clients.dynamodb().delete_table(TableName=fleet.control_table)
     clients.sqs().delete_queue(QueueUrl=fleet.queue_urls["batch"])
     clients.s3().delete_bucket(Bucket=fleet.bucket)
     down = Api(fleet).call("GET", "/readyz", authorizer=None)
     assert down.status == 503
-    assert down.json()["checks"] == {"events": "ok", "control": "down", "lanes": "down", "payloads": "down"}
+    assert down.json()["checks"] == checks | dict.fromkeys(("control", "lanes", "payloads"), "down")
     assert "fleet" not in down.text
 
 

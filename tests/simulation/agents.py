@@ -132,7 +132,7 @@ async def cached(task: Script, ctx: Context) -> Result:
 async def remember(task: Script, ctx: Context) -> Result:
     """Reads its session's memory and adds two turns, and then does as its script says."""
     here = stage()
-    if ctx.session is None:
+    if ctx.session_id is None:
         return await _scripted(task, ctx)
     seen = await ctx.session.turns()
     await ctx.session.append([task.name, ctx.attempt, 0])

@@ -1,29 +1,25 @@
+"""Judges a history by its invariants."""
+
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from tests.simulation.rules import coordination, effects, lives, logs, projection, sessions
+from tests.simulation.rules.case import Case, Violation
+from tests.simulation.world import World
 
-from flotilla.events import fold, verify_chain
+RULES = (
+    *logs.RULES,
+    *lives.RULES,
+    *sessions.RULES,
+    *coordination.RULES,
+    *effects.RULES,
+    *projection.RULES,
+)
 
 
-@dataclass(frozen=True)
-class Violation:
-    rule: str
-    what: str
+def check(world: World) -> list[Violation]:
+    """Everything that breaks a rule."""
+    case = Case(world)
+    return [violation for rule in RULES for violation in rule(case)]
 
 
-def check(world: Any) -> list[Violation]:
-    found = []
-    for task_id, log in world.log.logs.items():
-        events = [e for _, e in sorted(log.items())]
-        try:
-            verify_chain(events)
-            state = fold(events)
-        except Exception as error:
-            found.append(Violation("log", repr(error)))
-            continue
-        if not state.status.terminal and any(a.task_id == task_id for a in world.history.accepted()):
-            found.append(Violation("liveness", f"{task_id} {state.status} {[e.kind.value for e in events]}"))
-    for b in world.history.broken:
-        found.append(Violation("broken", b))
-    return found
+__all__ = ["RULES", "Violation", "check"]

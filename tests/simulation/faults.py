@@ -27,6 +27,7 @@ class Fault(Enum):
     SLOW = "slow"
 
 
+_CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
 KINDS = tuple(fault for fault in Fault if fault is not Fault.NONE)
 RATES = (0.0, 0.0, 0.01, 0.03, 0.1, 0.3)
 SLOWEST_SECONDS = 12.0
@@ -108,6 +109,7 @@ class Faults:
     def __init__(self, plan: FaultPlan, rng: random.Random) -> None:
         self.plan = plan
         self.left = plan.budget
+        self.dealt: list[tuple[float, str, Fault]] = []
         self._rng = rng
         self._ladder: list[tuple[float, Fault]] = []
         total = 0.0
@@ -122,6 +124,7 @@ class Faults:
             return Fault.NONE
         for name, begins, ends in self.plan.outages:
             if name == port and begins <= now < ends:
+                self.dealt.append((now, port, Fault.FAILED))
                 return Fault.FAILED
         if self.left <= 0 or not self._ladder:
             return Fault.NONE
@@ -129,7 +132,13 @@ class Faults:
         if drawn >= self._total:
             return Fault.NONE
         self.left -= 1
-        return next(fault for bound, fault in self._ladder if drawn < bound)
+        fault = next(fault for bound, fault in self._ladder if drawn < bound)
+        self.dealt.append((now, port, fault))
+        return fault
+
+    def trouble(self, ports: tuple[str, ...], since: float, until: float) -> bool:
+        """Whether any of these ports failed or was slow within a time."""
+        return any(since <= at <= until and port in ports and fault not in _CRASHES for at, port, fault in self.dealt)
 
     def happens(self, probability: float, now: float) -> bool:
         """Whether something else goes wrong that has this probability."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
 from flotilla.events import Event, Kind
+from flotilla.models import Payload
 from tests.fakes import MemoryEventLog, MemoryPayloadStore
+from tests.fakes.archive import MemoryArchive
 from tests.fakes.flights import MemoryFlights
 from tests.fakes.pauses import MemoryPauses
+from tests.fakes.retention import MemoryRetentionLedger
 from tests.fakes.session_turns import MemorySessionTurns
+from tests.fakes.views import MemoryReadModel
+from tests.fakes.watchlist import MemoryWatchlist
 from tests.simulation.event_sources import task_of
 from tests.simulation.faults import FaultPlan, Faults
 from tests.simulation.history import Deleted, History, Written
@@ -17,6 +23,7 @@ from tests.simulation.loop import Scheduler
 from tests.simulation.processes import drive
 from tests.simulation.queues import FifoQueue, Message
 from tests.simulation.schedules import ScheduleStore
+from tests.simulation.stream import Shard
 from tests.simulation.workload import LANES, Workload
 
 TIERS = (1, 15, 120, 480, 900)
@@ -26,17 +33,6 @@ SHORT_FUNCTION_SECONDS = 30.0
 VISIBILITY_FACTOR = 6
 
 _ENDS = frozenset({Kind.SUCCEEDED, Kind.DEAD_LETTERED, Kind.CANCELLED, Kind.EXPIRED})
-
-
-class NoViews:
-    async def find(self, *args: Any, **options: Any) -> None:
-        return None
-
-    async def get(self, *args: Any) -> None:
-        return None
-
-    async def put_unreadable(self, message: Any) -> None:
-        return None
 
 
 class Fleet:
@@ -53,7 +49,12 @@ class Fleet:
         self.pauses = MemoryPauses()
         self.flights = MemoryFlights()
         self.turns = MemorySessionTurns()
-        self.views: Any = NoViews()
+        self.views = MemoryReadModel()
+        self.watchlist = MemoryWatchlist(self.views.entries)
+        self.archive = MemoryArchive()
+        self.ledger = MemoryRetentionLedger()
+        self.shards: list[Shard] = []
+        self.open_tasks: set[str] = set()
         limit, seconds = workload.max_receive_count, SHORT_FUNCTION_SECONDS
         self.dead = {lane: self._queue(f"{lane}-dead", seconds) for lane in LANES}
         self.lanes = {
@@ -86,10 +87,29 @@ class Fleet:
         answer = drive(self.log.append(event))
         after = self.log.logs[event.task_id][event.seq]
         if before is None:
-            self.history.written.append(Written(self.scheduler.now, after, process))
+            self._observe(after, process)
         elif before.hash != after.hash:
             self.history.replaced.append((self.scheduler.now, before, after))
         return answer
+
+    def _observe(self, event: Event, process: str) -> None:
+        now = self.scheduler.now
+        self.history.written.append(Written(now, self.history.decided.get(event.hash, now), event, process))
+        if event.kind in _ENDS:
+            self.open_tasks.discard(event.task_id)
+        else:
+            self.open_tasks.add(event.task_id)
+        self.shards[int(event.task_id[-1], 16) % len(self.shards)].add(event)
+
+    def payload_of(self, value: dict[str, Any]) -> Any:
+        """The value that a payload in an event stands for."""
+        payload = Payload.from_json(value)
+        return payload.inline if payload.ref is None else json.loads(self.payloads.objects[payload.ref])
+
+    def waiting(self, lane: str) -> int:
+        """About how many messages of a lane could be handed out now."""
+        now = self.scheduler.now
+        return sum(message.visible_at <= now for message in self.lanes[lane].messages())
 
     def deleted(self, queue: FifoQueue, message: Message) -> None:
         """A message was taken off a queue for good."""

@@ -54,6 +54,7 @@ class Function(Generic[T]):
         self.name = name
         self.timeout_seconds = timeout_seconds
         self.active = 0
+        self.died: set[str] = set()
         self._history = history
         self._make_process = make_process
         self._build = build
@@ -82,6 +83,8 @@ class Function(Generic[T]):
             self.active -= 1
             if fine and process.alive:
                 self._keep(environment)
+            else:
+                self.died.add(request_id)
             finished(fine, result)
 
         async def work() -> None:

@@ -18,10 +18,12 @@ class Written:
 
     Attributes:
         at: Virtual seconds.
+        decided: When its writer first tried to write it.
         process: Who wrote it.
     """
 
     at: float
+    decided: float
     event: Event
     process: str
 
@@ -73,6 +75,7 @@ class Answer:
 
     Attributes:
         asked: When the client first asked.
+        answered: When it was told.
         what: The operation.
         number: The task's number in the workload.
         value: What it was told.
@@ -130,6 +133,7 @@ class History:
     pauses: list[PauseSpan] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     replaced: list[tuple[float, Event, Event]] = field(default_factory=list)
+    decided: dict[str, float] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
     def of_task(self, task_id: str) -> list[Written]:

@@ -52,14 +52,19 @@ class Log:
 
     Args:
         append: Writes to the store, and tells the observer and the stream.
+        decided: When each event was first tried to be written, by its hash.
     """
 
-    def __init__(self, process: Process, store: MemoryEventLog, append: Append) -> None:
+    def __init__(
+        self, process: Process, store: MemoryEventLog, append: Append, decided: dict[str, float]
+    ) -> None:
         self._process = process
         self._store = store
         self._append = append
+        self._decided = decided
 
     async def append(self, event: Event) -> Event | None:
+        self._decided.setdefault(event.hash, self._process.scheduler.now)
         name = f"append {event.task_id[:8]}/{event.seq} {event.kind}" if self._process.trace else "append"
         found: Event | None = await self._process.call("log", name, lambda: self._append(event, self._process.name))
         return found
@@ -156,6 +161,18 @@ class Delays:
         deduplication_id = f"{message.task_id}-{message.seq}-{message.hops}"
         now = self._process.scheduler.now
         self._tiers[tier_seconds].send(now, message.to_body(), message.task_id, deduplication_id)
+
+
+class Depths:
+    """`LaneDepths` of a process."""
+
+    def __init__(self, process: Process, waiting: Callable[[str], int]) -> None:
+        self._process = process
+        self._waiting = waiting
+
+    async def waiting(self, lane: str) -> int:
+        found: int = await self._process.call("lanes", "depth", lambda: self._waiting(lane))
+        return found
 
 
 class Receipts:

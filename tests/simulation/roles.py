@@ -11,9 +11,12 @@ from typing import Any, cast
 
 from flotilla.agents.catalog import Catalog
 from flotilla.agents.loader import AgentLoader
+from flotilla.events import Event
 from flotilla.models import Delivery
-from flotilla.ports import Flights, Pauses, PayloadStore, ReadModel
+from flotilla.ports import Archive, Flights, LaneDepths, Pauses, PayloadStore, ReadModel, Watchlist
 from flotilla.primitives.ladder import Ladder
+from flotilla.retention_ports import RetentionLedger
+from flotilla.services.archive_logs import LogArchiver
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchService
 from flotilla.services.cancel import CancelService
@@ -23,6 +26,8 @@ from flotilla.services.gate import Gate
 from flotilla.services.open_logs import OpenLogs
 from flotilla.services.past_logs import PastLogs
 from flotilla.services.pause_board import PauseBoard
+from flotilla.services.project import Projector
+from flotilla.services.reconcile import Reconciler
 from flotilla.services.redrive import RedriveService
 from flotilla.services.relay import Relay
 from flotilla.services.single_flight import SingleFlight
@@ -30,7 +35,7 @@ from flotilla.services.submit import SubmitService
 from flotilla.services.triage import DeadMessage, TriageService
 from tests.simulation.agents import SPECS
 from tests.simulation.fleet import TIERS, Fleet
-from tests.simulation.ports import Delays, Lanes, Log, Receipts, Store, Turns
+from tests.simulation.ports import Delays, Depths, Lanes, Log, Receipts, Store, Turns
 from tests.simulation.processes import Process
 from tests.simulation.queues import FifoQueue
 from tests.simulation.schedules import Schedules
@@ -38,6 +43,7 @@ from tests.simulation.stage import SimulatedThreads, SimulatedWatchdog, Stage
 from tests.simulation.workload import LANES
 
 RETENTION_DAYS = 30
+RECONCILER_MARGIN_MS = 20_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,14 @@ class TriageTools:
     queue: str
 
 
+@dataclass(frozen=True)
+class ReconcilerTools:
+    """The reconciler's process."""
+
+    reconciler: Reconciler
+    process: Process
+
+
 class Roles:
     """Wires processes over the stores and queues of one fleet. A planted fault is a role that is wired otherwise."""
 
@@ -78,7 +92,7 @@ class Roles:
     # Ports of a process.
 
     def log(self, process: Process) -> Log:
-        return Log(process, self.fleet.log, self.fleet.append)
+        return Log(process, self.fleet.log, self.fleet.append, self.fleet.history.decided)
 
     def claim_check(self, process: Process) -> ClaimCheck:
         return ClaimCheck(self.payloads(process), self.fleet.workload.inline_bytes)
@@ -91,6 +105,9 @@ class Roles:
 
     def views(self, process: Process) -> ReadModel:
         return cast(ReadModel, Store(process, "views", self.fleet.views))
+
+    def archive(self, process: Process) -> Archive:
+        return cast(Archive, Store(process, "archive", self.fleet.archive))
 
     def dispatch(self, process: Process, *, schedules: bool = True) -> Dispatch:
         return Dispatch(
@@ -154,7 +171,10 @@ class Roles:
 
     def open_logs(self, process: Process) -> OpenLogs:
         past = PastLogs(
-            views=self.views(process), archive=cast(Any, None), clock=process.clock, retention_days=RETENTION_DAYS
+            views=self.views(process),
+            archive=self.archive(process),
+            clock=process.clock,
+            retention_days=RETENTION_DAYS,
         )
         return OpenLogs(log=self.log(process), past=past, clock=process.clock, retention_days=RETENTION_DAYS)
 
@@ -212,3 +232,35 @@ class Roles:
         messages = [DeadMessage(delivery, tools.queue, None) for delivery in batch]
         result = await tools.triage.run(messages, tools.receipts)
         return [delivery.message_id for delivery in result.again]
+
+    def projector(self, process: Process) -> Projector:
+        """As the projector's handler."""
+        return Projector(
+            log=self.log(process),
+            views=self.views(process),
+            archiver=LogArchiver(self.archive(process)),
+            ledger=cast(RetentionLedger, Store(process, "views", self.fleet.ledger)),
+            retention_days=RETENTION_DAYS,
+        )
+
+    async def project(self, tools: Projector, request_id: str, ends: float, events: list[Event]) -> frozenset[str]:
+        """As the projector's handler, with task ids for sequence numbers."""
+        return await tools.project(events)
+
+    def reconciler(self, process: Process) -> ReconcilerTools:
+        """As the reconciler's handler."""
+        reconciler = Reconciler(
+            log=self.log(process),
+            views=self.views(process),
+            watchlist=cast(Watchlist, Store(process, "views", self.fleet.watchlist)),
+            dispatch=self.dispatch(process),
+            depths=cast(LaneDepths, Depths(process, self.fleet.waiting)),
+            lane_names=LANES,
+            clock=process.clock,
+        )
+        return ReconcilerTools(reconciler, process)
+
+    async def reconcile(self, tools: ReconcilerTools, request_id: str, ends: float, event: object) -> None:
+        """As the reconciler's handler."""
+        left = ends - tools.process.scheduler.now
+        await tools.reconciler.run(tools.process.clock.now_ms() + int(left * 1000) - RECONCILER_MARGIN_MS)

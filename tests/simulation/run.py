@@ -54,7 +54,7 @@ def run(
         clients.start()
         try:
             world.scheduler.run(
-                HORIZON_SECONDS, lambda: clients.broken is not None or (not clients.running and world.idle())
+                HORIZON_SECONDS, lambda: clients.broken is not None or (not clients.running and world.settled())
             )
         except LivelockError as error:
             violations.append(Violation("livelock", str(error)))

@@ -9,10 +9,18 @@ from tests.simulation.event_sources import QueueSource
 from tests.simulation.faults import FaultPlan
 from tests.simulation.fleet import SHORT_FUNCTION_SECONDS, Fleet
 from tests.simulation.functions import Build, Function, Run
+from tests.simulation.loop import Timer
 from tests.simulation.processes import Process, Trace
 from tests.simulation.queues import FifoQueue
 from tests.simulation.roles import Roles
+from tests.simulation.stream import Shard
 from tests.simulation.workload import Workload
+
+SHARDS = 2
+RECONCILER_SECONDS = 60.0
+FIRST_TICK_SECONDS = 60.0
+LAST_TICK_SECONDS = 3600.0
+MAX_TICKS = 60
 
 
 class World(Fleet):
@@ -41,6 +49,13 @@ class World(Fleet):
         self._trace = trace
         self.api = self._function("api", SHORT_FUNCTION_SECONDS, self.roles.api, self.roles.answer)
         self._map_queues(self.roles)
+        projector = self._small("projector", self.roles.projector, self.roles.project)
+        self.shards += [Shard(projector, self.scheduler, self.faults) for _ in range(SHARDS)]
+        self._reconciler = self._function(
+            "reconciler", RECONCILER_SECONDS, self.roles.reconciler, self.roles.reconcile
+        )
+        self._ticks = 0
+        self._next_tick: Timer | None = None
 
     def _map_queues(self, roles: Roles) -> None:
         seconds = self.workload.worker_timeout_seconds
@@ -70,15 +85,38 @@ class World(Fleet):
         self.processes.append(process)
         return process
 
-    def idle(self) -> bool:
-        """Nothing is under way or waits anywhere."""
+    def settled(self) -> bool:
+        """Nothing is under way or waits anywhere, and every task has ended.
+
+        Where nothing waits and a task has not ended, its message was lost, and it is the reconciler's turn.
+        """
+        if not self._idle():
+            return False
+        if not self.open_tasks:
+            return True
+        if self._ticks < MAX_TICKS and (self._next_tick is None or not self._next_tick.live):
+            wait = min(FIRST_TICK_SECONDS * 1.3**self._ticks, LAST_TICK_SECONDS)
+            self._next_tick = self.scheduler.at(self.scheduler.now + wait, None, self._tick)
+        return False
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        if self._next_tick is not None:
+            self._next_tick.live = False
+        self._reconciler.invoke(None, lambda fine, result: None)
+
+    def _idle(self) -> bool:
         for function in self.functions:
             if function.active:
                 return False
         for queue in self.queues:
             if queue.groups:
                 return False
-        return not self.schedules.waiting
+        return not self.schedules.waiting and not any(shard.records for shard in self.shards)
+
+    def died(self, request_id: str) -> bool:
+        """Whether the process of an invocation died over it."""
+        return any(request_id in function.died for function in self.functions)
 
     def clear(self) -> None:
         """Dispose of every process."""

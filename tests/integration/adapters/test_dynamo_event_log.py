@@ -84,12 +84,23 @@ def test_a_happy_event_fits_one_write_unit(log: DynamoEventLog, dynamodb: Dynamo
         assert size < 1024
 
 
-def test_an_event_is_dropped_after_the_retention_and_not_before(
+def test_an_event_is_dropped_two_weeks_after_the_retention_and_not_before(
     log: DynamoEventLog, dynamodb: DynamoDBClient, events_table: str
 ) -> None:
     appended(log, *log_of())
     (item,) = items(dynamodb, events_table)
-    assert int(item["expires_at"]["N"]) == START_MS // 1000 + RETENTION_DAYS * 86_400
+    assert int(item["expires_at"]["N"]) == START_MS // 1000 + (RETENTION_DAYS + 14) * 86_400
+
+
+def test_a_task_that_is_due_later_is_kept_from_then_on(
+    log: DynamoEventLog, dynamodb: DynamoDBClient, events_table: str
+) -> None:
+    builder = LogBuilder()
+    due_at_ms = START_MS + 300 * 86_400_000
+    builder.add(Kind.ACCEPTED, due_at_ms=due_at_ms)
+    appended(log, *builder.events)
+    (item,) = items(dynamodb, events_table)
+    assert int(item["expires_at"]["N"]) == due_at_ms // 1000 + (RETENTION_DAYS + 14) * 86_400
 
 
 def test_every_error_of_the_table_is_retryable(log: DynamoEventLog, dynamodb: DynamoDBClient) -> None:

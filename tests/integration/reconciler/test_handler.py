@@ -37,7 +37,7 @@ class Deployed:
     views_table: str
 
     def __post_init__(self) -> None:
-        self.fleet.make_queue("delay-1")
+        self.fleet.make_queue("ladder-1")
         urls = self.fleet.queue_urls
         lanes = {lane: {"queue_url": urls[lane], "dlq_url": urls[lane]} for lane in LANES}
         schedules = {"group": "fleet", "role_arn": "arn:aws:iam:::role/fleet", "target_arn": "arn:aws:sqs:::d.fifo"}
@@ -49,7 +49,7 @@ class Deployed:
                     "FLOTILLA_VIEWS_TABLE": self.views_table,
                     "FLOTILLA_RETENTION_DAYS": "30",
                     "FLOTILLA_LANES": json.dumps(lanes),
-                    "FLOTILLA_DELAYS": json.dumps({"1": {"queue_url": urls["delay-1"], "queue_arn": "a"}}),
+                    "FLOTILLA_DELAYS": json.dumps({"1": {"queue_url": urls["ladder-1"], "queue_arn": "a"}}),
                     "FLOTILLA_SCHEDULES": json.dumps(schedules),
                 }
             )

@@ -22,17 +22,17 @@ TIERS = (1, 120, 480)
 
 @dataclass
 class Ladder:
-    """The delay ladder's queues, and the relay behind them."""
+    """The delay ladder's queues, but for their delay, and the relay behind them."""
 
     fleet: FleetOnMoto
     tiers: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for seconds in TIERS:
-            self.fleet.make_queue(f"delay-{seconds}")
-        self.fleet.make_queue("delays-dlq")
+            self.fleet.make_queue(f"ladder-{seconds}")
+        self.fleet.make_queue("ladder-dlq")
         urls = self.fleet.queue_urls
-        self.tiers = {seconds: urls[f"delay-{seconds}"] for seconds in TIERS}
+        self.tiers = {seconds: urls[f"ladder-{seconds}"] for seconds in TIERS}
         lanes = {lane: {"queue_url": urls[lane], "dlq_url": urls[lane]} for lane in LANES}
         delays = {str(tier): {"queue_url": url, "queue_arn": self.arn(tier)} for tier, url in self.tiers.items()}
         self.function = RelayFunction(
@@ -41,7 +41,7 @@ class Ladder:
                     "FLOTILLA_NAME": "fleet",
                     "FLOTILLA_LANES": json.dumps(lanes),
                     "FLOTILLA_DELAYS": json.dumps(delays),
-                    "FLOTILLA_DELAYS_DLQ_URL": urls["delays-dlq"],
+                    "FLOTILLA_DELAYS_DLQ_URL": urls["ladder-dlq"],
                 }
             )
         )
@@ -111,13 +111,13 @@ def test_what_is_soon_due_stays_hidden_at_the_cost_of_one_call(ladder: Ladder) -
 def test_what_is_far_from_due_goes_on_to_the_next_tier(ladder: Ladder) -> None:
     assert ladder.relay(ladder.hand_out(480, message("tsk_far", 350, hops=1).to_body())) == []
     assert ladder.fleet.calls == ["SendMessage"]
-    (arrived,) = ladder.fleet.messages("delay-120")
+    (arrived,) = ladder.fleet.messages("ladder-120")
     assert TaskMessage.from_body(arrived["Body"]).hops == 2
 
 
 def test_what_nobody_can_read_goes_to_the_ladders_dead_letters(ladder: Ladder) -> None:
     assert ladder.relay(ladder.hand_out(1, '{"not": "a message"}', message("tsk_1", 0).to_body())) == []
-    (dead,) = ladder.fleet.messages("delays-dlq")
+    (dead,) = ladder.fleet.messages("ladder-dlq")
     assert dead["Body"] == '{"not": "a message"}'
     assert len(ladder.fleet.messages("standard")) == 1
 

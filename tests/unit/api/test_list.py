@@ -152,10 +152,11 @@ def test_small_values_are_shown_and_nothing_is_named(api: Api) -> None:
     assert "omitted" not in item
 
 
-@pytest.mark.parametrize("character", ["x", "ä", "\x00", '"'])
+@pytest.mark.parametrize("character", ["ä", "\x00"])
 def test_a_hundred_tasks_as_large_as_they_are_shown_fit_a_response(api: Api, character: str) -> None:
+    labels = {str(number): character * 100 for number in range(6)}
+    body = {"agent": "echo", "input": character * 150, "session": character * 256, "labels": labels}
     for _ in range(100):
-        labels = {str(number): character * 100 for number in range(6)}
-        task_id = submitted(api, input=character * 150, session=character * 256, labels=labels)
-        api.kill(task_id, character * 1000)
+        api.kill(api.submit(body).json()["id"], character * 1000)
+    api.project()
     assert len(listed(api, limit="100")) == 100

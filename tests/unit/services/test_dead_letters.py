@@ -105,7 +105,7 @@ def test_dead_letters_that_are_alike_are_one_group(office: Office) -> None:
     other = office.dead("another matter", agent="sample.plain")
     office.unreadable("not a task message: task_id", 1)
     office.unreadable("not a task message: task_id", 2)
-    groups = run(office.service().groups())
+    groups = run(office.service().groups(give_up_ms=office.fleet.clock.now_ms() + 20_000))
     assert groups.complete
     found = {(group.agent, group.count, group.sample_task_id) for group in groups.items}
     assert found == {("sample.echo", 3, newest), ("sample.plain", 1, other), (None, 2, None)}
@@ -131,13 +131,23 @@ class ManyLetters(MemoryReadModel):
 def test_counting_is_bounded_and_says_so(office: Office) -> None:
     office.dead()
     office.views = ManyLetters(run(office.views.dead(DeadFilter(), limit=1, cursor=None)))
-    groups = run(office.service().groups())
+    groups = run(office.service().groups(give_up_ms=office.fleet.clock.now_ms() + 20_000))
     assert not groups.complete
     assert groups.items[0].count == MAX_GROUPED
     report = office.redrive(DeadFilter(), dry_run=True)
     assert report.remaining == MAX_COUNTED
     assert len(report.items) == MAX_ITEMS
     assert office.views.calls < 150
+
+
+def test_counting_ends_in_time_and_says_so(office: Office) -> None:
+    for _ in range(3):
+        office.dead()
+    office.views = MemoryReadModel(looks_at=1)
+    for task in office.fleet.log.logs:
+        office.project(task)
+    groups = run(office.service().groups(give_up_ms=office.fleet.clock.now_ms()))
+    assert (groups.complete, groups.items[0].count) == (False, 1)
 
 
 def test_all_that_a_filter_wants_is_redriven_and_nothing_else(office: Office) -> None:

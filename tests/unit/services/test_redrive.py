@@ -165,6 +165,14 @@ def test_what_would_not_be_run_stays_a_dead_letter(fleet: Fleet, missing: str) -
     assert fleet.kinds(task)[-1] == "dead_lettered"
 
 
+def test_a_redriven_task_of_a_lane_that_is_gone_is_answered_as_it_is(fleet: Fleet) -> None:
+    task = dead(fleet)
+    run(redrive(fleet, task))
+    sends = fleet.lanes.sends
+    assert run(redrive(fleet, task, lanes=("critical",))).changed is False
+    assert fleet.lanes.sends == sends
+
+
 def test_a_death_other_than_the_one_that_was_meant_is_left_alone(fleet: Fleet) -> None:
     task = dead(fleet)
     died_at = run(fleet.state(task)).head_seq

@@ -260,6 +260,15 @@ def test_a_task_of_a_lane_that_is_gone_is_dead_and_can_be_seen(desk: Desk) -> No
     assert (state.status, state.error.code) == (Status.DEAD_LETTERED, "undeliverable")
 
 
+def test_so_is_one_whose_lane_went_after_it_was_answered(desk: Desk) -> None:
+    task = desk.submitted()
+    message = dead_of(desk.newest(task))
+    desk.triage(message)
+    desk.lanes = ("critical",)
+    desk.triage(message)
+    assert run(desk.fleet.state(task)).status is Status.DEAD_LETTERED
+
+
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"task_id": 5}', "\x00", "x" * 100])
 def test_what_cannot_be_read_is_kept_to_be_looked_at(desk: Desk, body: str) -> None:
     result = desk.triage(dead(body))

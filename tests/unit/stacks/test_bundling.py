@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from stacks.bundling.bundles import Bundles
 from stacks.bundling.bytecode import compile_all
 from stacks.bundling.cache import built, digest, sources_in
+from stacks.bundling.functions import function_names
 from stacks.bundling.process import BundlingError, run_python
 from stacks.bundling.target import Target, target_of
 from stacks.config import ConfigError
@@ -106,6 +108,20 @@ class TestTarget:
         assert target.host
         assert target.python == HERE
         assert target.pip_options == ["--only-binary=:all:"]
+
+
+def test_every_package_with_a_handler_is_a_function(tmp_path: Path) -> None:
+    for name in ("functions/one/handler.py", "functions/two/handler.py", "functions/no_function/part.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert function_names(tmp_path) == ["one", "two"]
+
+
+def test_a_function_that_is_not_there_is_named(tmp_path: Path) -> None:
+    bundles = Bundles(Target("3.13", "arm64", host=False), tmp_path, tmp_path, {"api": tmp_path}, {})
+    assert bundles.function("api") == tmp_path
+    with pytest.raises(BundlingError, match=r"functions/relay/handler\.py is missing"):
+        bundles.function("relay")
 
 
 def test_a_module_that_does_not_compile_is_named(tmp_path: Path) -> None:

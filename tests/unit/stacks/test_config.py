@@ -74,7 +74,7 @@ def test_the_longest_invocation_still_has_a_visibility_that_sqs_allows() -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nam = 'x'", "line 1: nam: unknown key; did you mean 'name'? allowed: agents, api, default_lane"),
+        ("nam = 'x'", "line 1: nam: unknown key; did you mean 'name'? allowed: agents, api, background,"),
         ("name = 'Fleet_1'", "line 1: name: 'Fleet_1' is not allowed; allowed: lower-case letters, digits"),
         ("name = 3", "line 1: name: 3 is not allowed; allowed: a text"),
         ("diagnostics = 'yes'", "line 1: diagnostics: 'yes' is not allowed; allowed: true or false"),
@@ -109,6 +109,32 @@ def test_the_longest_invocation_still_has_a_visibility_that_sqs_allows() -> None
         ),
         ("[agents]\nx = 3", "line 2: agents.x: 3 is not allowed; allowed: a table"),
         ("[agents.'no name']\n", "line 1: agents.\"no name\": 'no name' is not allowed; allowed: letters, digits"),
+        (
+            "[delays]\ntiers_seconds = 3",
+            "line 2: delays.tiers_seconds: 3 is not allowed; allowed: a list of 1 to 10 whole numbers from 1 to 900",
+        ),
+        ("[delays]\ntiers_seconds = []", "line 2: delays.tiers_seconds: [] is not allowed; allowed: a list of 1 to 10"),
+        (
+            "[delays]\ntiers_seconds = [1, 901]",
+            "line 2: delays.tiers_seconds.1: 901 is not allowed; allowed: a whole number from 1 to 900",
+        ),
+        ("[delays]\ntiers_seconds = ['x']", "line 2: delays.tiers_seconds.0: 'x' is not allowed; allowed: a whole"),
+        (
+            "[broadcast]\ntransitions = ['done']",
+            "line 2: broadcast.transitions.0: 'done' is not allowed; allowed: 'scheduled', 'queued', 'running'",
+        ),
+        (
+            "[broadcast]\ntransitions = 'expired'",
+            "line 2: broadcast.transitions: 'expired' is not allowed; allowed: a list of 'scheduled', 'queued'",
+        ),
+        (
+            "[webhooks]\nallow = ['http://x']",
+            "line 2: webhooks.allow.0: 'http://x' is not allowed; allowed: a host's name or address in lower case",
+        ),
+        (
+            "[reconciler]\nevery_minutes = 0",
+            "line 2: reconciler.every_minutes: 0 is not allowed; allowed: a whole number",
+        ),
         ("x =", "is not TOML"),
         ("local = 3", "line 1: local: must be a table"),
     ],
@@ -127,11 +153,31 @@ def test_a_wrong_key_is_named_with_its_line_and_what_is_allowed(text: str, said:
         ),
         (
             "[lanes.standard]\nmaximum_concurrency = 901",
-            "lanes: the lanes reserve 901 concurrent executions, allowed are 900",
+            "lanes: the functions reserve 942 concurrent executions (the lanes 901, the relay 25, the triage 4,",
         ),
         (
             "[runtime]\naccount_concurrency = 200",
-            "the lanes reserve 350 concurrent executions, allowed are 100: runtime.account_concurrency (200)",
+            "the reconciler 1, the keeper 1), allowed are 100: runtime.account_concurrency (200)",
+        ),
+        (
+            "[delays]\nmaximum_concurrency = 200",
+            "the functions reserve 1370 concurrent executions (the lanes 350, the relay 1000,",
+        ),
+        (
+            "[delays]\ntiers_seconds = [15, 1, 15]",
+            "delays.tiers_seconds: [15, 1, 15] is not allowed; allowed: each tier once, the shortest first: [1, 15]",
+        ),
+        (
+            'default_lane = "delays"\n[lanes.delays]',
+            "line 2: lanes.delays: is not allowed: the queues of the delay ladder have this name",
+        ),
+        (
+            "[retention]\ndays = 400",
+            "retention.archive_days: must be at least retention.days (400), not 365",
+        ),
+        (
+            "[broadcast]\ntopic = false\nexample_subscriber = true",
+            "line 3: broadcast.example_subscriber: must be false where broadcast.topic is",
         ),
         (
             '[agents."a.b"]\nlane = "bach"',
@@ -178,6 +224,11 @@ class TestLocal:
         assert fleet.diagnostics is True
         assert fleet.lanes["standard"].maximum_concurrency == LOCAL_MAXIMUM_CONCURRENCY
         assert fleet.lanes["standard"].reserved_concurrency == LOCAL_MAXIMUM_CONCURRENCY
+
+    def test_what_feeds_functions_without_agents_has_a_laptops_concurrency_too(self) -> None:
+        fleet = parse("[delays]\nmaximum_concurrency = 50\n", local=True)
+        assert fleet.delays.maximum_concurrency == fleet.webhooks.maximum_concurrency == 2
+        assert parse("[local.delays]\nmaximum_concurrency = 4\n", local=True).delays.maximum_concurrency == 4
 
     def test_what_it_says_itself_is_obeyed(self) -> None:
         text = "[local]\ndiagnostics = false\n[local.lanes.batch]\nmaximum_concurrency = 12\n"
@@ -240,7 +291,7 @@ def as_toml(value: object) -> str:
 
 @given(
     st.sampled_from([*Fleet.model_fields, "local"]),
-    st.sampled_from([None, "a", "standard", "days", "python", "aws_services"]),
+    st.sampled_from([None, "a", "standard", "days", "python", "aws_services", "tiers_seconds", "transitions"]),
     toml_values,
 )
 def test_whatever_stands_at_a_key_is_settings_or_a_message(key: str, inner: str | None, value: object) -> None:

@@ -38,6 +38,7 @@ SLOWEST_PER_SECOND = 0.1
 FASTEST_PER_SECOND = 100.0
 
 _PAGE = 100
+_GROUPED_AT_ONCE = 500
 _PAGES_COUNTED = 20
 """Pages that are looked at to count what remains: with a filter that little fits, they may be short."""
 
@@ -167,21 +168,25 @@ class DeadLetterService:
         """
         return await self._read_model.dead(wanted, limit=limit, cursor=cursor)
 
-    async def groups(self) -> Groups:
+    async def groups(self, *, give_up_ms: int) -> Groups:
         """Dead letters counted by agent and cause.
+
+        Args:
+            give_up_ms: What was not counted by then is left out.
 
         Raises:
             RetryableError: The store did not answer.
         """
         found: dict[tuple[str | None, str], Group] = {}
         looked_at = 0
-        async for page in self._pages(DeadFilter(), None):
+        async for page in self._pages(DeadFilter(), None, limit=_GROUPED_AT_ONCE):
             for each in page.items:
                 group = _group_of(each)
                 key = (group.agent, group.cause.fingerprint)
                 found[key] = _together(found[key], group) if key in found else group
             looked_at += len(page.items)
-            if looked_at >= MAX_GROUPED and page.next_cursor is not None:
+            enough = looked_at >= MAX_GROUPED or self._clock.now_ms() >= give_up_ms
+            if enough and page.next_cursor is not None:
                 return Groups(_largest_first(found.values()), complete=False)
         return Groups(_largest_first(found.values()), complete=True)
 
@@ -290,9 +295,9 @@ class DeadLetterService:
                     break
         return min(count, MAX_COUNTED)
 
-    async def _pages(self, wanted: DeadFilter, cursor: str | None) -> AsyncIterator[EntryPage]:
+    async def _pages(self, wanted: DeadFilter, cursor: str | None, *, limit: int = _PAGE) -> AsyncIterator[EntryPage]:
         while True:
-            page = await self._read_model.dead(wanted, limit=_PAGE, cursor=cursor)
+            page = await self._read_model.dead(wanted, limit=limit, cursor=cursor)
             yield page
             cursor = page.next_cursor
             if cursor is None:

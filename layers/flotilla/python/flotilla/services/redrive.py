@@ -145,7 +145,8 @@ class RedriveService:
             state = found.state
             if state.head_kind is Kind.REDRIVEN:
                 # Nothing has happened since: who wrote that may have died before it sent the message.
-                await self._dispatch(message_for(state))
+                if state.lane in self._lanes:
+                    await self._dispatch(message_for(state))
                 return Redriven(state, changed=False)
             if state.status is not Status.DEAD_LETTERED or died_at_seq not in (None, state.head_seq):
                 return Redriven(state, changed=False, died_of=state.error)

@@ -200,7 +200,7 @@ class TriageService:
                 wait = seconds_until_takeover(state.lease_until_ms, self._clock.now_ms())
                 if wait > 0:
                     return _Again(min(math.ceil(wait), _LONGEST_HOLD_SECONDS))
-            if _answered(events, message):
+            if state.lane in self._lanes and _answered(events, message):
                 if _rounds(events):
                     # Who set it going may have died before it sent the message.
                     await self._dispatch(message_for(state))
