@@ -99,7 +99,7 @@ async def submit_all(client: FlotillaClient, work: Plan) -> int:
 
 
 async def _submit(client: FlotillaClient, task: Planned) -> Submitted:
-    """Submit until there is an answer: the API's own processes are killed as well, and the key makes repeats harmless."""
+    """Submit until there is an answer: the API's processes are killed as well, and the key makes repeats harmless."""
     while True:
         try:
             return await client.submit(

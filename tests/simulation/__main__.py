@@ -1,9 +1,9 @@
 """Runs histories from the command line.
 
-    python -m tests.simulation --seed 7                 tell one history, step by step
-    python -m tests.simulation --seeds 100000 --from 0  many, on all cores
-    python -m tests.simulation --minutes 30             as many as there is time for
-    python -m tests.simulation --fault NAME --seed 7    the same with a planted fault
+python -m tests.simulation --seed 7                 tell one history, step by step
+python -m tests.simulation --seeds 100000 --from 0  many, on all cores
+python -m tests.simulation --minutes 30             as many as there is time for
+python -m tests.simulation --fault NAME --seed 7    the same with a planted fault
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ PATIENCE_SECONDS = (0.05, 0.5, 3.0, 20.0, 400.0)
 """A client comes again after one of these; the last is beyond the queues' deduplication."""
 
 
-class Unanswered(Exception):
+class UnansweredError(Exception):
     """The call brought no answer, or an error that says to come again."""
 
 
@@ -79,7 +79,7 @@ class Clients:
             if fine:
                 answer.set_result(result)
             else:
-                answer.set_exception(Unanswered("the function died"))
+                answer.set_exception(UnansweredError("the function died"))
 
         self._world.api.invoke(call, finished)
         return await answer
@@ -88,18 +88,18 @@ class Clients:
         """Call until there is an answer.
 
         Raises:
-            Unanswered: There was none.
+            UnansweredError: There was none.
         """
         for number in range(tries):
             if number:
                 await asyncio.sleep(PATIENCE_SECONDS[self._world.faults.choice(len(PATIENCE_SECONDS))])
             try:
                 answer = await self._call(call)
-            except Unanswered:
+            except UnansweredError:
                 continue
             if not isinstance(answer, RetryableError):
                 return answer
-        raise Unanswered
+        raise UnansweredError
 
     async def _submit(self, tasks: tuple[Submit, ...], tries: int, *, many: bool) -> None:
         world = self._world
@@ -120,7 +120,7 @@ class Clients:
                 await asyncio.sleep(PATIENCE_SECONDS[world.faults.choice(len(PATIENCE_SECONDS))])
             try:
                 outcomes = await self._call(submit)
-            except Unanswered:
+            except UnansweredError:
                 continue
             left = []
             for task, outcome in zip(waiting, outcomes, strict=True):
@@ -162,7 +162,7 @@ class Clients:
     async def _until_answered(self, what: str, number: int, tries: int, asked: float, call: ApiCall) -> None:
         try:
             outcome = await self._patiently(tries, call)
-        except Unanswered:
+        except UnansweredError:
             return
         if isinstance(outcome, FlotillaError):
             self._world.history.refused.append(f"{what} {number}: {outcome.code}")
@@ -183,7 +183,7 @@ class Clients:
 
         try:
             await self._patiently(4, put)
-        except Unanswered:
+        except UnansweredError:
             await self._resume(remove)
             return
         span = PauseSpan(operation.scope, operation.name, world.scheduler.now)

@@ -142,9 +142,7 @@ class Faults:
 
     def happens(self, probability: float, now: float) -> bool:
         """Whether something else goes wrong that has this probability."""
-        if not probability or now >= self.plan.until or self._rng.random() >= probability:
-            return False
-        return True
+        return bool(probability) and now < self.plan.until and self._rng.random() < probability
 
     def skew(self) -> float:
         """Seconds by which a new process's clock is ahead (or behind)."""

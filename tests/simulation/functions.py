@@ -1,7 +1,7 @@
 """Lambda functions: environments that come and go, one invocation at a time in each, killed at the timeout.
 
-Invariant: between two invocations an environment is frozen, as Lambda's are: what its code left running goes on when the
-next invocation thaws it, however much later that is.
+Invariant: between two invocations an environment is frozen, as Lambda's are: what its code left running goes on when
+the next invocation thaws it, however much later that is.
 """
 
 from __future__ import annotations

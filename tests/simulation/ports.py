@@ -55,9 +55,7 @@ class Log:
         decided: When each event was first tried to be written, by its hash.
     """
 
-    def __init__(
-        self, process: Process, store: MemoryEventLog, append: Append, decided: dict[str, float]
-    ) -> None:
+    def __init__(self, process: Process, store: MemoryEventLog, append: Append, decided: dict[str, float]) -> None:
         self._process = process
         self._store = store
         self._append = append

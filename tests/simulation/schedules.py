@@ -1,4 +1,4 @@
-"""EventBridge Scheduler: one-time schedules that put a message into a queue, up to a minute late, now and then twice."""
+"""EventBridge Scheduler: one-time schedules that put a message into a queue, up to a minute late, at times twice."""
 
 from __future__ import annotations
 

@@ -51,9 +51,7 @@ class World(Fleet):
         self._map_queues(self.roles)
         projector = self._small("projector", self.roles.projector, self.roles.project)
         self.shards += [Shard(projector, self.scheduler, self.faults) for _ in range(SHARDS)]
-        self._reconciler = self._function(
-            "reconciler", RECONCILER_SECONDS, self.roles.reconciler, self.roles.reconcile
-        )
+        self._reconciler = self._function("reconciler", RECONCILER_SECONDS, self.roles.reconciler, self.roles.reconcile)
         self._ticks = 0
         self._next_tick: Timer | None = None
 

@@ -33,7 +33,9 @@ def paused_does_not_start(case: Case) -> Iterator[Violation]:
                 at = written.decided
                 late = span.since + START_BOUND_SECONDS < at < until
                 if written.event.kind is Kind.STARTED and late and not _trouble(case, at):
-                    yield Violation("pause", f"{task.name} started {at - span.since:.3f} s after {span.scope} was paused")
+                    yield Violation(
+                        "pause", f"{task.name} started {at - span.since:.3f} s after {span.scope} was paused"
+                    )
         for step in case.history.step_runs:
             found = case.tasks.get(step.task_id)
             late = span.since + STEP_BOUND_SECONDS < step.at < until

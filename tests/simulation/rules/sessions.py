@@ -20,9 +20,7 @@ def _by_lane(case: Case) -> dict[Lane, list[Task]]:
         submit = task.submit
         if submit.session is not None:
             found.setdefault((submit.tenant, submit.session, submit.lane), []).append(task)
-    return {
-        lane: tasks for lane, tasks in found.items() if not any(task.parked_by("receive_limit") for task in tasks)
-    }
+    return {lane: tasks for lane, tasks in found.items() if not any(task.parked_by("receive_limit") for task in tasks)}
 
 
 def in_order(case: Case) -> Iterator[Violation]:
@@ -55,7 +53,8 @@ def one_at_a_time(case: Case) -> Iterator[Violation]:
         for (first, a), (second, b) in zip(runs, runs[1:], strict=False):
             if a is not b and (first.ended is None or first.ended > second.began + EPSILON_SECONDS):
                 yield Violation(
-                    "session", f"session {session}: {b.name} ran in {second.process} while {a.name} ran in {first.process}"
+                    "session",
+                    f"session {session}: {b.name} ran in {second.process} while {a.name} ran in {first.process}",
                 )
 
 
@@ -65,8 +64,12 @@ def remembered(case: Case) -> Iterator[Violation]:
     for tenant, session in sorted((tenant, session) for tenant, session in names if session is not None):
         tasks = [task for task in case if (task.submit.tenant, task.submit.session) == (tenant, session)]
         committed = sorted(
-            ((life.end.at, task, life.end.event.body.get("turns", [])) for task in tasks for life in task.lives
-             if life.end is not None and life.end.event.kind is Kind.SUCCEEDED),
+            (
+                (life.end.at, task, life.end.event.body.get("turns", []))
+                for task in tasks
+                for life in task.lives
+                if life.end is not None and life.end.event.kind is Kind.SUCCEEDED
+            ),
             key=lambda each: each[0],
         )
         kept = [

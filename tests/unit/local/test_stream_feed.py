@@ -122,5 +122,5 @@ def test_every_reader_gets_everything_once_and_in_order(steps: list[str | int], 
             got[step] += readers[step].read()
     for reader, values in zip(readers, got, strict=True):
         while more := reader.read():
-            values += more
+            values.extend(more)
     assert got == [written] * 3

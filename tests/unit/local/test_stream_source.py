@@ -106,7 +106,7 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
 
 def test_what_comes_within_the_window_is_one_batch(setting: Setting) -> None:
     setting.stream.append("a")
-    function = setting.start(MaximumBatchingWindowInSeconds=5)
+    function = setting.start(MaximumBatchingWindowInSeconds=10)
     setting.stream.append("b", "c")
     function.wait_for(3)
     assert function.batches == [["a", "b", "c"]]

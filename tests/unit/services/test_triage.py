@@ -2,113 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import random
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from flotilla.errors import RetryableError
-from flotilla.events import Event, Kind, chain, fold, verify_chain
-from flotilla.models import Delivery, Status, TaskMessage
-from flotilla.read_model import UNREADABLE, DeadFilter, UnreadableMessage
-from flotilla.services.cancel import CancelService
-from flotilla.services.dispatch import message_for
+from flotilla.events import Event, Kind, verify_chain
+from flotilla.models import Delivery, Status
+from flotilla.read_model import UnreadableMessage
 from flotilla.services.triage import (
     MAX_BODY_CHARACTERS,
     RECEIVE_LIMIT,
-    DeadMessage,
-    TriageResult,
-    TriageService,
     unreadable_body_key,
 )
-from tests.fakes import MemoryEventLog, MemoryReceipts
+from tests.fakes import MemoryEventLog
 from tests.fakes.views import MemoryReadModel
 from tests.logs import LogBuilder, log_of
-from tests.unit.services import sample_agents
-from tests.unit.services.crashes import Calls, Died, every_failure
+from tests.unit.services.crashes import Calls
 from tests.unit.services.fleet import Fleet, run
-from tests.unit.services.open_logs import open_logs
-
-
-@dataclass
-class Desk:
-    """A triage beside a fleet.
-
-    Attributes:
-        calls: Its ports' calls, where they are to be counted or to fail.
-    """
-
-    fleet: Fleet = field(default_factory=lambda: Fleet(sample_agents.ALL))
-    views: MemoryReadModel = field(default_factory=MemoryReadModel)
-    receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
-    log: Any = None
-    lanes: tuple[str, ...] = ("standard",)
-
-    def service(self, calls: Calls | None = None) -> TriageService:
-        log, views, payloads = self.log or self.fleet.log, self.views, self.fleet.payloads
-        dispatch: Any = self.fleet.dispatch
-        if calls is not None:
-            sender = calls.through(_Sender(dispatch))
-            log, views, payloads = (calls.through(port) for port in (log, views, payloads))
-            dispatch = sender.send
-        return TriageService(
-            log=log,
-            read_model=views,
-            dispatch=dispatch,
-            payloads=payloads,
-            lanes=self.lanes,
-            clock=self.fleet.clock,
-            random=random.Random(1),
-            actor="triage:fleet-triage/1",
-        )
-
-    def triage(self, *dead: DeadMessage, calls: Calls | None = None) -> TriageResult:
-        result: TriageResult = run(self.service(calls).run(dead, self.receipts))
-        return result
-
-    def unreadable(self) -> list[UnreadableMessage]:
-        page = run(self.views.dead(DeadFilter(agent=UNREADABLE), limit=100, cursor=None))
-        return [item for item in page.items if isinstance(item, UnreadableMessage)]
-
-    def submitted(self, agent: str = "sample.echo", **options: Any) -> str:
-        return str(run(self.fleet.submit(agent, {"value": 1}, **options)).state.task_id)
-
-    def newest(self, task: str) -> TaskMessage:
-        """The newest message of the task that is anywhere."""
-        delayed = [message for tier in self.fleet.delays.tiers.values() for message in tier.values()]
-        scheduled = [message for message, _ in self.fleet.schedules.waiting.values()]
-        messages = [*self.fleet.lanes.sent.values(), *delayed, *scheduled]
-        return max((each for each in messages if each.task_id == task), key=lambda each: each.seq)
-
-    def kinds(self, task: str) -> list[str]:
-        return self.fleet.kinds(task)
-
-
-class _Sender:
-    """A dispatch as a port with one method."""
-
-    def __init__(self, dispatch: Any) -> None:
-        self._dispatch = dispatch
-
-    async def send(self, message: Any) -> None:
-        await self._dispatch(message)
-
-
-def dead(body: str, *, group: str = "g", message_id: str = "m1", reason: str | None = None) -> DeadMessage:
-    return DeadMessage(Delivery(message_id, f"receipt-{message_id}", group, 1, body), "standard", reason)
-
-
-def dead_of(message: TaskMessage, message_id: str = "m1") -> DeadMessage:
-    return dead(message.to_body(), group=message.group, message_id=message_id)
-
-
-def ids(deliveries: list[Delivery]) -> list[str]:
-    return [delivery.message_id for delivery in deliveries]
+from tests.unit.services.triage_desk import Desk, dead, dead_of, follow, ids
 
 
 @pytest.fixture
@@ -157,25 +69,12 @@ def test_with_any_sign_of_life_between_two_limits_it_goes_on(desk: Desk, life: s
         head = run(desk.fleet.log.read(task))[-1]
         now_ms = desk.fleet.clock.now_ms()
         if life == "started":
-            event = _follow(head, Kind.STARTED, {"lease_until_ms": now_ms + 1000})
+            event = follow(head, Kind.STARTED, {"lease_until_ms": now_ms + 1000})
         else:
-            event = _follow(head, Kind.PARKED, {"reason": "paused", "next_attempt_ms": now_ms})
+            event = follow(head, Kind.PARKED, {"reason": "paused", "next_attempt_ms": now_ms})
         assert run(desk.fleet.log.append(event)) is None
         desk.fleet.clock.advance(3600)
     assert run(desk.fleet.state(task)).status is not Status.DEAD_LETTERED
-
-
-def _follow(head: Event, kind: Kind, body: dict[str, Any], attempt: int = 1) -> Event:
-    return chain(
-        task_id=head.task_id,
-        seq=head.seq + 1,
-        kind=kind,
-        at_ms=head.at_ms,
-        actor="worker:w/1",
-        attempt=attempt,
-        body=body,
-        prev_hash=head.hash,
-    )
 
 
 def test_a_sessions_task_that_only_waited_behind_others_is_given_more_time(desk: Desk) -> None:
@@ -234,7 +133,7 @@ def test_a_task_somebody_works_on_is_looked_at_when_its_lease_is_over(desk: Desk
     task = desk.submitted()
     head = run(desk.fleet.log.read(task))[-1]
     lease_ms = desk.fleet.clock.now_ms() + 10_000
-    run(desk.fleet.log.append(_follow(head, Kind.STARTED, {"lease_until_ms": lease_ms})))
+    run(desk.fleet.log.append(follow(head, Kind.STARTED, {"lease_until_ms": lease_ms})))
     result = desk.triage(dead_of(desk.newest(task)))
     assert (result.done, ids(result.again)) == ([], ["m1"])
     assert desk.receipts.visibility == [("m1", 11)]
@@ -246,7 +145,7 @@ def test_a_task_somebody_works_on_is_looked_at_when_its_lease_is_over(desk: Desk
 def test_a_task_whose_last_attempt_was_lost_with_its_worker_is_dead(desk: Desk) -> None:
     task = desk.submitted(max_attempts=1)
     head = run(desk.fleet.log.read(task))[-1]
-    run(desk.fleet.log.append(_follow(head, Kind.STARTED, {"lease_until_ms": 0, "solo": True})))
+    run(desk.fleet.log.append(follow(head, Kind.STARTED, {"lease_until_ms": 0, "solo": True})))
     desk.triage(dead_of(desk.newest(task)))
     state = run(desk.fleet.state(task))
     assert (state.status, state.error.code) == (Status.DEAD_LETTERED, "worker_lost")
@@ -372,101 +271,3 @@ def test_while_nothing_can_be_kept_nothing_is_given_up(desk: Desk) -> None:
 
     desk.views = Silent()
     assert ids(desk.triage(dead("{")).again) == ["m1"]
-
-
-@pytest.mark.parametrize("what", ["a living task", "an unreadable message", "a dead task"])
-def test_whatever_becomes_of_a_call_the_message_is_dealt_with_once(what: str) -> None:
-    def scene() -> tuple[Desk, str, DeadMessage]:
-        desk = Desk()
-        task = desk.submitted()
-        if what == "a dead task":
-            desk.triage(dead_of(desk.newest(task), "m0"))
-        return desk, task, dead("{" * 9000) if what == "an unreadable message" else dead_of(desk.newest(task))
-
-    desk, _, message = scene()
-    calls = Calls()
-    desk.triage(message, calls=calls)
-    expected = {"a living task": 3, "an unreadable message": 2, "a dead task": 2}[what]
-    assert len(calls.made) == expected, calls.made
-    for failing in every_failure(expected):
-        desk, task, message = scene()
-        again = True
-        with contextlib.suppress(Died):
-            again = bool(desk.triage(message, calls=failing).again)
-        if again:
-            assert ids(desk.triage(message).done) == ["m1"]
-        kinds = desk.kinds(task)
-        match what:
-            case "a living task":
-                assert kinds == ["accepted", "parked"]
-                assert desk.newest(task).seq == 1
-            case "a dead task":
-                assert kinds == ["accepted", "parked", "dead_lettered"]
-            case _:
-                assert len(desk.unreadable()) == 1
-                assert len(desk.fleet.payloads.objects) == 1
-
-
-def test_the_same_message_twice_is_one_new_start(desk: Desk) -> None:
-    """It was not deleted, or two copies of a task's message ended up here."""
-    task = desk.submitted()
-    message = desk.newest(task)
-    for number in range(4):
-        desk.triage(dead_of(message, f"m{number}"))
-    assert desk.kinds(task) == ["accepted", "parked"]
-    assert len(desk.fleet.delays.tiers) == 1
-
-
-def test_a_message_answered_long_ago_starts_nothing_again(desk: Desk) -> None:
-    task = desk.submitted("sample.failing")
-    old = desk.newest(task)
-    desk.triage(dead_of(old))
-    desk.fleet.clock.advance(60)
-    newer = desk.newest(task)
-    head = run(desk.fleet.log.read(task))[-1]
-    run(desk.fleet.log.append(_follow(head, Kind.STARTED, {"lease_until_ms": 0})))
-    assert ids(desk.triage(dead_of(old, "m2")).done) == ["m2"]
-    assert desk.kinds(task) == ["accepted", "parked", "started"]
-    assert desk.newest(task) == newer
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.sampled_from(["triage", "triage newest", "worker", "cancel"]), min_size=2, max_size=7), st.randoms())
-def test_however_triage_workers_and_cancels_meet_the_task_ends_once_or_has_a_message(
-    movers: list[str], chance: Any
-) -> None:
-    desk = Desk()
-    task = desk.submitted()
-    first = desk.newest(task)
-
-    async def move(name: str, number: int) -> None:
-        for _ in range(chance.randrange(15)):
-            await asyncio.sleep(0)
-        newest = desk.newest(task)
-        match name:
-            case "triage":
-                await desk.service().run([dead_of(first, f"m{number}")], desk.receipts)
-            case "triage newest":
-                await desk.service().run([dead_of(newest, f"m{number}")], desk.receipts)
-            case "worker":
-                desk.fleet.clock.advance(100)
-                await desk.fleet.deliver(Delivery(f"w{number}", "r", newest.group, 1, newest.to_body()))
-            case _:
-                service = CancelService(
-                    logs=open_logs(desk.fleet, views=desk.views), schedules=desk.fleet.schedules, clock=desk.fleet.clock
-                )
-                await service.cancel("acme", task, actor="key:k", request_id=f"r{number}")
-
-    async def all_of_them() -> None:
-        await asyncio.gather(*(move(name, number) for number, name in enumerate(movers)))
-
-    run(all_of_them())
-    events = run(desk.fleet.log.read(task))
-    verify_chain(events)
-    state = fold(events)
-    if not state.status.terminal:
-        assert desk.newest(task).seq <= message_for(state).seq
-        assert desk.newest(task).seq >= max(
-            (event.seq for event in events if event.body.get("reason") == RECEIVE_LIMIT), default=0
-        )
-    assert not desk.unreadable()
