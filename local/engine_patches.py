@@ -48,7 +48,7 @@ def _leave_event_sources_to_us() -> None:
     vars(lambda_svc)["_ensure_poller"] = lambda: None
 
 
-class _Wake:
+class Wake:
     """Wakes every waiter of an event loop from any thread, and from time to time by itself.
 
     One timer for all: most queues are empty most of the time, and a timer for each would be most of what waiting costs.
@@ -91,7 +91,7 @@ class _SqsAsyncio:
 
     iscoroutine = staticmethod(asyncio.iscoroutine)
 
-    def __init__(self, wake: _Wake) -> None:
+    def __init__(self, wake: Wake) -> None:
         self.sleep = wake.wait
 
 
@@ -104,7 +104,7 @@ def _answer_long_polls_at_once() -> None:
     from ministack.core.concurrency import esm_wake
     from ministack.services import sqs
 
-    wake = _Wake()
+    wake = Wake()
     set_event = esm_wake.set
 
     def set_and_wake() -> None:

@@ -22,6 +22,7 @@ _POLL_SECONDS = 0.5
 _STARTED_AT_ONCE = 2
 _API_ENVIRONMENTS = 2
 _INVOKE_SECONDS = 120.0
+_ON_THE_WAY = frozenset({"RelayFunction", "ProjectorFunction", "BroadcasterFunction"})
 
 
 class NotReadyError(RuntimeError):
@@ -46,19 +47,25 @@ def wait_until_ready(api_url: str, step: Step, *, seconds: float = _READY_SECOND
 
 
 def prewarm(info: LocalInfo, step: Step) -> None:
-    """Starts environments: some for the API and its authorizer, one for each lane's worker."""
-    workers = [name for output, name in info.outputs.items() if output.startswith("Worker")]
+    """Starts environments: some for the API and its authorizer, one for each function that a task's way leads through.
+
+    Raises:
+        NotReadyError: One of them does not start.
+    """
+    passed = [name for output, name in info.outputs.items() if output.startswith("Worker") or output in _ON_THE_WAY]
     functions = client("lambda", info.engine_url, read_timeout_seconds=_INVOKE_SECONDS, attempts=1)
 
-    def start_worker(name: str) -> None:
+    def start(name: str) -> None:
         step.note(name)
-        functions.invoke(FunctionName=name, Payload=json.dumps({"Records": []}))
+        answer = functions.invoke(FunctionName=name, Payload=json.dumps({"Records": []}))
+        if "FunctionError" in answer:
+            raise NotReadyError(f"{name} does not start: {answer['Payload'].read()[:2000].decode(errors='replace')}")
 
     def call_api(_: int) -> None:
         _get(f"{info.api_url}/v1/agents", bearer=info.tenant_key)
 
     with ThreadPoolExecutor(max_workers=_STARTED_AT_ONCE) as pool:
-        started = [pool.submit(start_worker, name) for name in workers]
+        started = [pool.submit(start, name) for name in passed]
         called = [pool.submit(call_api, number) for number in range(_API_ENVIRONMENTS)]
         for future in [*started, *called]:
             future.result()

@@ -18,8 +18,9 @@ from stacks.constructs.fifo_lane import FifoLane
 from stacks.constructs.queues import standard_queue
 from stacks.settings_model import Fleet
 
-_WEBHOOK_MAX_RECEIVE_COUNT = 200
-"""A backstop: when to give an endpoint up is the webhook function's to decide, after retries over hours."""
+_WEBHOOK_MAX_RECEIVE_COUNT = 1000
+"""A backstop, as high as SQS has it: a delivery that is held for days while its endpoint's breaker is open is looked at
+every quarter of an hour or so, and when to give it up is the webhook function's to decide."""
 
 
 class LanesStack(cdk.Stack):

@@ -40,6 +40,8 @@ class RelayFunction:
     async def answer(self, event: dict[str, Any]) -> dict[str, Any]:
         """Pass on a batch, which is of one queue; the messages to keep."""
         records = event["Records"]
+        if not records:
+            return {"batchItemFailures": []}  # nothing to do but to get ready
         receipts = self._receipts[records[0]["eventSourceARN"]]
         result = await self._relay.run([_delivery(record) for record in records], receipts)
         return {"batchItemFailures": [{"itemIdentifier": delivery.message_id} for delivery in result.again]}

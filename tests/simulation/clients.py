@@ -6,6 +6,7 @@ Invariant: a client knows only what it was answered. What it was answered is kep
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -14,7 +15,8 @@ from flotilla.errors import FlotillaError, RetryableError
 from flotilla.services.redrive import Correction
 from flotilla.services.submit import Submission
 from tests.simulation.agents import SPECS
-from tests.simulation.history import Answer, PauseSpan
+from tests.simulation.faults import SLOWEST_SECONDS
+from tests.simulation.history import Answer
 from tests.simulation.processes import true_ms
 from tests.simulation.roles import ApiTools
 from tests.simulation.workload import Cancel, Hold, Operation, Redrive, Submit, SubmitMany, Wait
@@ -170,7 +172,7 @@ class Clients:
             self._answer(what, number, asked, outcome.state.task_id, outcome)
 
     async def _hold(self, operation: Hold) -> None:
-        """An operator pauses; once that is answered it is in force, and once the resumption is, it is not."""
+        """An operator pauses, and resumes after a while."""
         world = self._world
         scope = PauseScope(operation.scope)
         pause = Pause(scope, operation.name, "by the workload", "key:operator", true_ms(world.scheduler.now))
@@ -181,25 +183,18 @@ class Clients:
         async def remove(tools: ApiTools, request_id: str) -> Any:
             return await _answered(tools.pauses.remove(scope, operation.name))
 
-        try:
+        with contextlib.suppress(UnansweredError):
             await self._patiently(4, put)
-        except UnansweredError:
-            await self._resume(remove)
-            return
-        span = PauseSpan(operation.scope, operation.name, world.scheduler.now)
-        world.history.pauses.append(span)
-        self._process.spawn(self._watched(self._resume_later(span, operation.seconds, remove)))
+        self._process.spawn(self._watched(self._resume(operation.seconds, remove)))
 
-    async def _resume_later(self, span: PauseSpan, seconds: float, remove: ApiCall) -> None:
+    async def _resume(self, seconds: float, remove: ApiCall) -> None:
+        """Operators do not give up, and look again whether a late answer has undone it: what is paused never ends."""
         self.running += 1
         await asyncio.sleep(seconds)
-        span.until = self._world.scheduler.now
-        await self._resume(remove)
-        self.running -= 1
-
-    async def _resume(self, remove: ApiCall) -> None:
-        """Operators do not give up: what stays paused for ever never ends."""
         await self._patiently(1000, remove)
+        await asyncio.sleep(2 * SLOWEST_SECONDS)
+        await self._patiently(1000, remove)
+        self.running -= 1
 
     def _answer(self, what: str, number: int, asked: float, task_id: str, value: Any) -> None:
         now = self._world.scheduler.now

@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+from flotilla.coordination import Pause, PauseScope
 from flotilla.events import Event, Kind
 from flotilla.models import Payload
 from tests.fakes import MemoryEventLog, MemoryPayloadStore
@@ -18,7 +19,7 @@ from tests.fakes.views import MemoryReadModel
 from tests.fakes.watchlist import MemoryWatchlist
 from tests.simulation.event_sources import task_of
 from tests.simulation.faults import FaultPlan, Faults
-from tests.simulation.history import Deleted, History, Written
+from tests.simulation.history import Deleted, History, PauseSpan, Written
 from tests.simulation.loop import Scheduler
 from tests.simulation.processes import drive
 from tests.simulation.queues import FifoQueue, Message
@@ -35,6 +36,29 @@ VISIBILITY_FACTOR = 6
 _ENDS = frozenset({Kind.SUCCEEDED, Kind.DEAD_LETTERED, Kind.CANCELLED, Kind.EXPIRED})
 
 
+class ObservedPauses(MemoryPauses):
+    """Tells the observer since when, and until when, what is in force."""
+
+    def __init__(self, scheduler: Scheduler, history: History) -> None:
+        super().__init__()
+        self._scheduler = scheduler
+        self._history = history
+
+    async def put(self, pause: Pause) -> None:
+        await super().put(pause)
+        if not self._in_force(pause.scope, pause.name):
+            self._history.pauses.append(PauseSpan(pause.scope.value, pause.name, self._scheduler.now))
+
+    async def remove(self, scope: PauseScope, name: str) -> None:
+        await super().remove(scope, name)
+        for span in self._in_force(scope, name):
+            span.until = self._scheduler.now
+
+    def _in_force(self, scope: PauseScope, name: str) -> list[PauseSpan]:
+        found = (scope.value, name)
+        return [span for span in self._history.pauses if (span.scope, span.name) == found and span.until is None]
+
+
 class Fleet:
     """What outlives every process of one history."""
 
@@ -46,7 +70,7 @@ class Fleet:
         self.history = History()
         self.log = MemoryEventLog()
         self.payloads = MemoryPayloadStore()
-        self.pauses = MemoryPauses()
+        self.pauses = ObservedPauses(self.scheduler, self.history)
         self.flights = MemoryFlights()
         self.turns = MemorySessionTurns()
         self.views = MemoryReadModel()

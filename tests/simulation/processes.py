@@ -7,6 +7,7 @@ instant is a point where the process can die, the answer can get lost, and any o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -157,10 +158,8 @@ class Process:
     def _late(self, name: str, effect: Callable[[], Any]) -> None:
         if self.trace:
             self.trace(f"{self.name} {name} takes effect late")
-        try:
+        with contextlib.suppress(FlotillaError):  # nobody waits for it
             effect()
-        except FlotillaError:
-            pass  # nobody waits for it
 
 
 _CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)

@@ -158,7 +158,7 @@ def drawn(rng: random.Random) -> Workload:
         clients=tuple(clients),
         concurrency=rng.choice((1, 2, 3, 4)),
         worker_timeout_seconds=rng.choice((30.0, 60.0, 180.0)),
-        max_receive_count=500 if rng.random() < 0.9 else rng.choice((8, 20)),
+        max_receive_count=500 if rng.random() < 0.9 else rng.choice((25, 60)),
         inline_bytes=rng.choice((1000, 1000, 60)),
     )
 
@@ -220,4 +220,4 @@ def _insert(rng: random.Random, operations: list[Operation], operation: Operatio
 
 def _hold(rng: random.Random) -> Hold:
     scope, name = rng.choice((("fleet", ""), ("lane", LANES[0]), ("agent", "sim.work"), ("agent", "sim.cached")))
-    return Hold(scope, name, rng.choice((1.5, 5.0, 60.0, 1000.0, 40_000.0)))
+    return Hold(scope, name, rng.choice((1.5, 5.0, 60.0, 300.0, 3000.0)))

@@ -94,7 +94,8 @@ def _in_the_way(case: Case, other: Task, at: float) -> str | None:
     if log[-1].kind in UNDER_WAY and (state.lease_until_ms or 0) > true_ms(at) + slack_ms:
         return f"{other.name} ran"
     fresh_ms = (state.finished_at_ms or 0) + CACHE_TTL_SECONDS * 1000 - slack_ms
-    if state.status == "succeeded" and fresh_ms > true_ms(at):
+    ran = state.status == "succeeded" and not log[-1].body["usage"].get("cached")
+    if ran and fresh_ms > true_ms(at):
         return f"{other.name} had succeeded"
     return None
 

@@ -73,10 +73,11 @@ def _healthy(task: Task) -> bool:
 
 
 def _late(case: Case, task: Task, code: str) -> bool:
-    """It ran out of time because whatever it called was slow."""
-    runs = [run for run in task.runs if run.ended is not None]
-    slow = any(case.faults.trouble(_CALLED, run.began - 15, run.ended or 0.0) for run in runs)
-    return code == "timeout" and (slow or case.faults.plan.slow_threads > 0)
+    """Its attempts ran out of time because whatever they called was slow."""
+    if code != "timeout":
+        return False
+    began, ended = task.written[0].at, task.written[-1].at
+    return case.faults.plan.slow_threads > 0 or case.faults.trouble(_CALLED, began - 15, ended)
 
 
 _CALLED = ("log", "payloads", "outside", "turns", "pauses")

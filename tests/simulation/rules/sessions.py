@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from flotilla.events import Kind
@@ -50,7 +50,7 @@ def one_at_a_time(case: Case) -> Iterator[Violation]:
             ((run, task) for task in tasks if not task.has(Kind.CANCELLED) for run in task.runs),
             key=lambda each: each[0].began,
         )
-        for (first, a), (second, b) in zip(runs, runs[1:], strict=False):
+        for (first, a), (second, b) in pairwise(runs):
             if a is not b and (first.ended is None or first.ended > second.began + EPSILON_SECONDS):
                 yield Violation(
                     "session",

@@ -53,7 +53,7 @@ def imported_with(function: str) -> set[str]:
     return set(out.split())
 
 
-@pytest.mark.parametrize("function", ["api", "authorizer", "triage"])
+@pytest.mark.parametrize("function", ["api", "authorizer", "broadcaster", "triage", "webhook"])
 def test_importing_the_handler_imports_nothing_that_only_some_requests_need(function: str) -> None:
     assert not NEVER & imported_with(function)
 

@@ -70,6 +70,16 @@ def test_a_streams_failure_settings_are_read() -> None:
     assert (mapping.on_failure, mapping.starting_position) == (QUEUE, "LATEST")
 
 
+def test_a_streams_window_and_filter_are_read() -> None:
+    mapping = read(
+        EventSourceArn=STREAM,
+        MaximumBatchingWindowInSeconds=5,
+        FilterCriteria={"Filters": [{"Pattern": "{}"}, {"Pattern": "[]"}]},
+    )
+    assert (mapping.window_seconds, mapping.filters) == (5.0, ("{}", "[]"))
+    assert (read().window_seconds, read().filters) == (0.0, ())
+
+
 def test_a_shard_waits_for_its_parent() -> None:
     shards = [{"ShardId": "child", "ParentShardId": "parent"}, {"ShardId": "parent", "ParentShardId": "trimmed"}]
     assert readable_shards(shards, set()) == ["parent"]

@@ -10,11 +10,7 @@ from flotilla.errors import RetryableError
 from flotilla.events import Event, Kind, verify_chain
 from flotilla.models import Delivery, Status
 from flotilla.read_model import UnreadableMessage
-from flotilla.services.triage import (
-    MAX_BODY_CHARACTERS,
-    RECEIVE_LIMIT,
-    unreadable_body_key,
-)
+from flotilla.services.triage import MAX_BODY_CHARACTERS, RECEIVE_LIMIT, unreadable_body_key
 from tests.fakes import MemoryEventLog
 from tests.fakes.views import MemoryReadModel
 from tests.logs import LogBuilder, log_of

@@ -14,10 +14,7 @@ from flotilla.events import Kind, fold, verify_chain
 from flotilla.models import Delivery
 from flotilla.services.cancel import CancelService
 from flotilla.services.dispatch import message_for
-from flotilla.services.triage import (
-    RECEIVE_LIMIT,
-    DeadMessage,
-)
+from flotilla.services.triage import RECEIVE_LIMIT, DeadMessage
 from tests.unit.services.crashes import Calls, Died, every_failure
 from tests.unit.services.fleet import Fleet, run
 from tests.unit.services.open_logs import open_logs

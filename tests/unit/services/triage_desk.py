@@ -9,11 +9,7 @@ from typing import Any
 from flotilla.events import Event, Kind, chain
 from flotilla.models import Delivery, TaskMessage
 from flotilla.read_model import UNREADABLE, DeadFilter, UnreadableMessage
-from flotilla.services.triage import (
-    DeadMessage,
-    TriageResult,
-    TriageService,
-)
+from flotilla.services.triage import DeadMessage, TriageResult, TriageService
 from tests.fakes import MemoryReceipts
 from tests.fakes.views import MemoryReadModel
 from tests.unit.services import sample_agents

@@ -16,6 +16,7 @@ Never early: an attempt starts at the time the task is due or later, by the cloc
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,6 +179,9 @@ class Claims:
             claim = self._refusal(state, events[-1], solo=solo)
             if claim is not None:
                 return claim
+            if message.seq < _redriven_at(events):
+                # Left over from before. A redriven task goes to the back of its session, with a message of its own.
+                return Finished("redriven: another message will come")
             end = self._end(state)
             if end is not None:
                 if await self._write(standing_of_log(state, events), message, *end):
@@ -275,6 +279,8 @@ class Claims:
         return NotNow(min(after_seconds, (deadline_ms - self._clock.now_ms()) / 1000), held.detail)
 
     async def _start(self, message: TaskMessage, standing: Standing, terms: _Terms) -> Claim | None:
+        if self._too_late(message.deadline_ms):
+            return None  # it passed while the gate decided; who reads the log next closes the task
         now_ms = self._clock.now_ms()
         budget_seconds = terms.budget_seconds(now_ms)
         if budget_seconds is None:
@@ -330,6 +336,11 @@ class Claims:
             head_hash=standing.head_hash,
             lease_until_ms=lease_until,
         )
+
+
+def _redriven_at(events: Sequence[Event]) -> int:
+    """Number of the event by which the task was last redriven; 0 where it never was."""
+    return next((event.seq for event in reversed(events) if event.kind is Kind.REDRIVEN), 0)
 
 
 def _ended(kind: Kind, cause: str, why: str) -> tuple[Kind, dict[str, Any]]:

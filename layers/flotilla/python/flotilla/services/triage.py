@@ -193,6 +193,10 @@ class TriageService:
             if not events:
                 return await self._keep_unreadable(dead, "the task has no log")
             state = fold(events)
+            if events[-1].body.get("turns"):
+                # Who committed the result may have died before its turns were in the session: a worker puts them there.
+                await self._dispatch(message_for(state))
+                return _Done()
             if state.status.terminal or state.status is Status.WAITING:
                 logger.info("nothing to do", extra={"task_id": state.task_id, "status": state.status.value})
                 return _Done()
