@@ -238,7 +238,7 @@ def test_a_task_whose_old_message_is_still_about_runs_once(fleet: Fleet) -> None
     task = dead(fleet, {"times": 1})
     run(redrive(fleet, task))
     run(fleet.deliver(fleet.delivery(task, receive_count=2)))
-    assert fleet.kinds(task)[3:] == ["redriven", "started", "succeeded"]
+    assert fleet.kinds(task)[3:] == ["redriven"], "the redrive has a message of its own"
     deliver_newest(fleet, task)
     assert fleet.kinds(task)[3:] == ["redriven", "started", "succeeded"]
 
