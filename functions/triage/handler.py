@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from flotilla.dynamo.views import DynamoReadModel
-
 from flotilla.clock import SystemClock
 from flotilla.dynamo.event_log import DynamoEventLog
+from flotilla.dynamo.views import DynamoReadModel
 from flotilla.models import Delivery
 from flotilla.primitives.ladder import Ladder
 from flotilla.runtime import clients, logging, threads
