@@ -44,13 +44,15 @@ class LogBuilder:
         self.task_id = task_id
         self.events: list[Event] = []
 
-    def add(self, kind: Kind, *, attempt: int = 0, actor: str = "worker:w/1", **body: Any) -> Event:
+    def add(
+        self, kind: Kind, *, attempt: int = 0, actor: str = "worker:w/1", at_ms: int | None = None, **body: Any
+    ) -> Event:
         """Append an event whose body is the least of its kind with `body` laid over it."""
         event = chain(
             task_id=self.task_id,
             seq=len(self.events),
             kind=kind,
-            at_ms=START_MS + 100 * len(self.events),
+            at_ms=START_MS + 100 * len(self.events) if at_ms is None else at_ms,
             actor=actor,
             attempt=attempt,
             body=BODIES[kind] | body,

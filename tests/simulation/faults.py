@@ -49,6 +49,7 @@ class FaultPlan:
         undeleted: Probability that what a worker reported as done is not deleted.
         recycle: Probability that an environment is not used for another invocation.
         slow_threads: Probability that a call on a thread takes seconds.
+        stream_lag: Seconds at the most before the stream's records are handed out.
     """
 
     rates: dict[Fault, float] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class FaultPlan:
     undeleted: float = 0.0
     recycle: float = 0.3
     slow_threads: float = 0.0
+    stream_lag: float = 1.0
 
     @classmethod
     def drawn(cls, rng: random.Random) -> FaultPlan:
@@ -85,6 +87,7 @@ class FaultPlan:
             undeleted=rng.choice((0.0, 0.1, 0.5)),
             recycle=rng.choice((0.0, 0.3, 1.0)),
             slow_threads=rng.choice((0.0, 0.0, 0.2)),
+            stream_lag=rng.choice((0.2, 4.0, 20.0, 60.0)),
         )
 
 

@@ -54,22 +54,15 @@ class Scheduler:
 
     Attributes:
         now: Seconds since the history began.
+        ready: What is to be called at this moment.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
         self.steps = 0
-        self._ready: deque[Timer] = deque()
+        self.ready: deque[Timer] = deque()
         self._later: list[tuple[float, int, Timer]] = []
         self._order = 0
-
-    def soon(
-        self, loop: ProcessLoop | None, callback: Callable[..., object], args: Any, context: Context | None = None
-    ) -> Timer:
-        """Call as soon as what is ready before has run."""
-        timer = Timer(self.now, loop, callback, args, context)
-        self._ready.append(timer)
-        return timer
 
     def at(
         self,
@@ -87,7 +80,7 @@ class Scheduler:
 
     def next_time(self) -> float | None:
         """When something happens next; None if nothing ever does."""
-        if self._ready:
+        if self.ready:
             return self.now
         while self._later and not self._later[0][2].live:
             heappop(self._later)
@@ -99,7 +92,7 @@ class Scheduler:
         Raises:
             LivelockError: It does not come to an end.
         """
-        ready, later = self._ready, self._later
+        ready, later = self.ready, self._later
         running: ProcessLoop | None = None
         outer = events._get_running_loop()
         events._set_running_loop(None)
@@ -147,6 +140,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._scheduler = scheduler
         self._dead = False
         self._missed: list[Timer] = []
+        self._soon = scheduler.ready.append
         self._tasks: list[asyncio.Task[Any]] = []
 
     def die(self) -> None:
@@ -196,7 +190,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         return self._scheduler.now
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Timer:  # type: ignore[override]
-        return self._scheduler.soon(self, callback, args, context)
+        timer = Timer(0.0, self, callback, args, context)
+        self._soon(timer)
+        return timer
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 

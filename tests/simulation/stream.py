@@ -13,8 +13,8 @@ from tests.simulation.faults import Faults
 from tests.simulation.functions import Function
 from tests.simulation.loop import Scheduler, Timer
 
-BATCHES = (1, 2, 5, 100, 100)
-LONGEST_LAG_SECONDS = 5.0
+BATCHES = (1, 5, 100, 100, 100)
+SHORTEST_LAG_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 
 
@@ -33,7 +33,7 @@ class Shard:
     def add(self, event: Event) -> None:
         """An item was written."""
         self.records.append(event)
-        self._plan(self._faults.latency() + LONGEST_LAG_SECONDS * self._faults.fraction() ** 4)
+        self._plan(SHORTEST_LAG_SECONDS + self._faults.plan.stream_lag * self._faults.fraction() ** 2)
 
     def _plan(self, wait: float) -> None:
         if not self._busy and (self._reading is None or not self._reading.live):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flotilla.events import Event, Kind, TaskState, fold
+from flotilla.events import Event, Kind
 from tests.simulation.rules.case import ENDS, EPSILON_SECONDS, Case, Task, Violation, true_ms
 
 _FAULTLESS = frozenset({"ok", "slow", "park", "park_long"})
@@ -95,19 +95,17 @@ def never_early(case: Case) -> Iterator[Violation]:
     """No start, and no answer, before the task is due: by its writer's clock, and by a right one but for the skew."""
     slack_ms = case.faults.plan.skew_seconds * 1000 + 2
     for task in case:
-        state: TaskState | None = None
-        for number, written in enumerate(task.written):
+        due_ms: int | None = task.events[0].body.get("due_at_ms")
+        for written in task.written[1:]:
             event = written.event
-            if state is not None and event.kind in (Kind.STARTED, Kind.SUCCEEDED):
-                due_ms = state.next_attempt_ms
-                if due_ms is None and state.status == "scheduled":
-                    due_ms = state.due_at_ms
-                if due_ms is not None and (event.at_ms < due_ms or true_ms(written.decided) < due_ms - slack_ms):
-                    early = due_ms - min(event.at_ms, true_ms(written.decided))
-                    yield Violation("early", f"{task.name}: {event.kind}/{event.seq} {early} ms before it is due")
-            if task.state is None:
-                return
-            state = fold(task.events[: number + 1])
+            if event.kind in (Kind.STARTED, Kind.SUCCEEDED) and due_ms is not None:
+                early = due_ms - event.at_ms, due_ms - slack_ms - true_ms(written.decided)
+                if max(early) > 0:
+                    yield Violation(
+                        "early", f"{task.name}: {event.kind}/{event.seq} {max(early):.0f} ms before its time"
+                    )
+            if event.kind is not Kind.STEP_RECORDED:
+                due_ms = event.body.get("next_attempt_ms")
 
 
 def in_time(case: Case) -> Iterator[Violation]:

@@ -68,7 +68,9 @@ class StepsOfATask:
             lease_until_ms=self.clock.now_ms() + LEASE_SECONDS * 1000,
         )
         gate = gate_to(self.log, self.claim_check, self.clock, self.pauses)
-        supervision = Supervision(gate=gate, journal=journal, message=self.message, clock=self.clock)
+        supervision = Supervision(
+            gate=gate, journal=journal, message=self.message, clock=self.clock, started_ms=self.clock.now_ms()
+        )
         self.supervision = supervision
         recorded = RecordedSteps(journal, self.claim_check, "acme", self.task_id, state.steps, supervision)
         memory = SessionMemory(self.turns, self.claim_check, "acme", "s", self.task_id)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from uuid import UUID
+
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flotilla.primitives.cause import FINGERPRINT_DIGITS, MAX_TEXT_CHARACTERS, cause_of, unreadable_cause
@@ -63,7 +66,7 @@ def test_agents_and_codes_tell_causes_apart() -> None:
 
 def test_a_person_can_still_read_it() -> None:
     message = "task tsk_0123456789abcdef0123456789abcdef: no 'page 7' at https://x.example/a within 30.5 s"
-    assert text_of(message) == "task tsk_<hex>: no <text> at <url> within <n> s"
+    assert text_of(message) == "task tsk_<id>: no <text> at <url> within <n> s"
     assert cause_of("a", "timeout", "  ").text == "timeout"
 
 
@@ -76,11 +79,15 @@ def test_any_failure_has_a_short_cause_on_one_line(agent: str, code: str, messag
     assert "\n" not in cause.text.removeprefix(code[:MAX_TEXT_CHARACTERS])
 
 
-@given(st.integers(0), st.floats(allow_nan=False, allow_infinity=False), st.uuids(), st.datetimes(), st.emails())
-@example(0, 0.0, __import__("uuid").UUID(int=0), __import__("datetime").datetime(2000, 1, 1), "a@b.co")
-def test_values_never_tell_causes_apart(number: int, real: float, an_id: object, at: object, mail: str) -> None:
-    message = f"item {number} of {an_id} took {abs(real)} s at {at!s:.19}"
-    assert text_of(message).startswith("item <n> of <id> took <n> s at <time>")
+@given(
+    st.integers(0),
+    st.floats(0, allow_infinity=False),
+    st.uuids(),
+    st.datetimes(datetime(1000, 1, 1)),  # noqa: DTZ001 - no time zone is a case of its own
+)
+def test_values_never_tell_causes_apart(number: int, real: float, an_id: UUID, at: datetime) -> None:
+    message = f"item {number} of {an_id} took {real} s at {at}"
+    assert text_of(message) == "item <n> of <id> took <n> s at <time>"
 
 
 def test_a_hostile_message_takes_no_longer_than_a_friendly_one() -> None:

@@ -250,7 +250,13 @@ class AttemptRunner:
         threads: AgentThreads,
         memory: SessionMemory | None,
     ) -> Any:
-        supervision = Supervision(gate=self._tools.gate, journal=claimed.journal, message=message, clock=self._clock)
+        supervision = Supervision(
+            gate=self._tools.gate,
+            journal=claimed.journal,
+            message=message,
+            clock=self._clock,
+            started_ms=claimed.started_ms,
+        )
         steps = RecordedSteps(
             claimed.journal, self._tools.claim_check, message.tenant, message.task_id, claimed.steps, supervision
         )

@@ -28,14 +28,15 @@ class Supervision:
         journal: The attempt's journal.
         message: The task's message.
         clock: Tells the time.
+        started_ms: When the gate let the attempt start. Loading its agent and input may have taken long since.
     """
 
-    def __init__(self, *, gate: Gate, journal: Journal, message: TaskMessage, clock: Clock) -> None:
+    def __init__(self, *, gate: Gate, journal: Journal, message: TaskMessage, clock: Clock, started_ms: int) -> None:
         self._gate = gate
         self._journal = journal
         self._message = message
         self._clock = clock
-        self._looked_ms = clock.now_ms()
+        self._looked_ms = started_ms
         self._ended = False
 
     def end(self) -> None:
