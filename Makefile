@@ -36,7 +36,7 @@ install: ## install the tools
 	$(LOCAL) install
 
 lint: install ## check style
-	@$(VENV)/ruff check --quiet
+	@$(VENV)/ruff check --quiet --no-cache
 	@$(VENV)/ruff format --check
 
 format: install ## mend style
