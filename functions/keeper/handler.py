@@ -12,6 +12,7 @@ from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.dynamo.log_retention import DynamoLogRetention
 from flotilla.dynamo.retention_ledger import DynamoRetentionLedger
 from flotilla.dynamo.views import DynamoReadModel
+from flotilla.errors import RetryableError
 from flotilla.runtime import clients, logging, threads
 from flotilla.runtime.settings import KeeperSettings
 from flotilla.s3.archive import S3Archive
@@ -68,8 +69,14 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     Returns:
         What was done.
+
+    Raises:
+        RetryableError: Some logs were not seen to. Lambda runs the function again, twice within minutes.
     """
     logging.configured()
-    report = asdict(threads.run(_deployed().keep(context.get_remaining_time_in_millis())))
-    logger.log(standard_logging.INFO if report["complete"] else standard_logging.WARNING, "logs kept", extra=report)
-    return report
+    report = threads.run(_deployed().keep(context.get_remaining_time_in_millis()))
+    done = report.complete and not report.failed
+    logger.log(standard_logging.INFO if done else standard_logging.WARNING, "logs kept", extra=asdict(report))
+    if report.failed:
+        raise RetryableError(f"{report.failed} logs were not seen to", code="logs_not_kept")
+    return asdict(report)

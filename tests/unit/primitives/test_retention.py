@@ -9,6 +9,7 @@ from flotilla.events import Kind
 from flotilla.primitives.retention import (
     DAY_MS,
     came_late,
+    dropped_before_ms,
     expires_at,
     extended_until,
     live_until_ms,
@@ -56,3 +57,12 @@ def test_a_task_that_goes_on_so_late_that_it_was_passed_by_is_known(days: int) -
 def test_a_log_is_whole_as_long_as_nothing_of_it_can_have_gone(days: int) -> None:
     builder = LogBuilder()
     assert live_until_ms(START_MS, days) == expires_at(builder.add(Kind.ACCEPTED), days) * 1000
+
+
+@given(DAYS, st.integers(0, 999), st.integers(-1000, 1000))
+def test_whoever_asks_at_the_very_moment_of_the_drop_looks_in_the_archive(days: int, part_ms: int, off_ms: int) -> None:
+    event = LogBuilder().add(Kind.ACCEPTED, at_ms=START_MS + part_ms)
+    now_ms = START_MS + part_ms + (days + 14) * DAY_MS + off_ms
+    if expires_at(event, days) <= now_ms // 1000:
+        assert live_until_ms(event.at_ms, days) <= now_ms
+        assert dropped_before_ms(now_ms, days) > event.at_ms

@@ -64,4 +64,9 @@ def came_late(created_at_ms: int, head_at_ms: int, retention_days: int) -> bool:
 
 def live_until_ms(created_at_ms: int, retention_days: int) -> int:
     """Until this time the log of a task is surely whole in the table; later some of it may have been dropped."""
-    return created_at_ms + (retention_days + MARGIN_DAYS) * DAY_MS
+    return (created_at_ms // 1000 + (retention_days + MARGIN_DAYS) * DAY_SECONDS) * 1000
+
+
+def dropped_before_ms(now_ms: int, retention_days: int) -> int:
+    """The log of a task created before this time may not be whole in the table any more; of any later one, it is."""
+    return (now_ms // 1000 + 1 - (retention_days + MARGIN_DAYS) * DAY_SECONDS) * 1000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from flotilla.clock import Clock
 from flotilla.events import Event
 from flotilla.ports import Archive, ReadModel
-from flotilla.primitives.retention import live_until_ms
+from flotilla.primitives.retention import dropped_before_ms, live_until_ms
 from flotilla.read_model import Entry
 
 
@@ -68,9 +68,8 @@ class PastLogs:
         if created_at_ms is not None:
             entry = await self._views.get(tenant, task_id, created_at_ms)
         else:
-            # Nothing younger can have been dropped.
-            youngest_ms = now_ms - (live_until_ms(0, self._retention_days))
-            entry = await self._views.find(tenant, task_id, created_before_ms=youngest_ms)
+            before_ms = dropped_before_ms(now_ms, self._retention_days)
+            entry = await self._views.find(tenant, task_id, created_before_ms=before_ms)
         if entry is None:
             return live if first is not None else None
         return await self.whole(live, entry) or None
