@@ -22,6 +22,12 @@ from cli.connection import Connection, NoConnectionError, find_connection
 from cli.parser import parser
 
 
+async def _offline(options: argparse.Namespace) -> int:
+    from cli.verify import verify
+
+    return await verify(options, None)
+
+
 async def _connected(options: argparse.Namespace, connection: Connection, transport: AsyncBaseTransport | None) -> int:
     async with FlotillaClient(connection, transport=transport) as client:
         return await run(options, client, Console())
@@ -42,6 +48,8 @@ def main(
     """
     options = parser().parse_args(arguments)
     try:
+        if options.command == "verify" and options.archive and not options.task_ids:
+            return asyncio.run(_offline(options))  # an auditor has a file, and no deployment to speak to
         return asyncio.run(_connected(options, connection or find_connection(), transport))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -20,8 +20,12 @@ from flotilla.events.told import untell_log
 from flotilla.services.verify import Finding, Verification, verify_log
 
 
-async def verify(options: argparse.Namespace, client: FlotillaClient) -> int:
+async def verify(options: argparse.Namespace, client: FlotillaClient | None) -> int:
     """Check the logs that were asked for, print what was found; 1 where one is not whole.
+
+    Args:
+        options: What was typed.
+        client: The deployment that live logs are asked of; an archived file needs none.
 
     Raises:
         ApiError: There is no such task, or the API could not be reached.
@@ -29,7 +33,7 @@ async def verify(options: argparse.Namespace, client: FlotillaClient) -> int:
     """
     if bool(options.task_ids) == bool(options.archive):
         raise InputError("say which: task ids, or --archive FILE")
-    if options.archive:
+    if client is None or options.archive:
         found = _archived(Path(options.archive))
     else:
         found = [await _live(client, task_id) for task_id in options.task_ids]

@@ -110,6 +110,7 @@ class ApiStack(FunctionsStack):
                     state.control, ["GetItem", "PutItem", "UpdateItem", "DeleteItem"], [_PAUSES, _WEBHOOKS]
                 ),
                 permissions.keep_objects(state.payloads_name),
+                permissions.see_payload_missing(state.payloads_name),
                 permissions.read_objects(state.archive_name),
                 permissions.send([*queues, *tiers]),
                 permissions.inspect([*queues, *dead_letters, *tiers]),

@@ -48,6 +48,8 @@ class StreamBatches:
     longest_trouble_seconds: int = 3600
 
 
+# As long as a call to a queue that does not answer is tried, and a little longer, to hold what could not be passed on.
+# What it dies over is handed out again after six times as long: late, and only then.
 RELAY = Batches(timeout_seconds=30)
 TRIAGE = Batches(timeout_seconds=60)
 WEBHOOK = Batches(timeout_seconds=60)

@@ -23,7 +23,7 @@ from stacks.constructs.permissions import Permission
 from stacks.constructs.queues import standard_queue
 from stacks.functions_stack import FunctionsStack
 from stacks.lanes_stack import LanesStack
-from stacks.settings_model import Fleet
+from stacks.settings_model import ENDS, Fleet
 from stacks.state_stack import StateStack
 
 _KEEPER_TIMEOUT_SECONDS = 900
@@ -94,7 +94,7 @@ class FollowersStack(FunctionsStack):
         return topic
 
     def _example_subscriber(self, topic: sns.Topic) -> None:
-        """A subscriber to look at and to copy: a queue of its own that is sent the bare message."""
+        """A subscriber to look at and to copy: a queue of its own that is sent the bare message, of how tasks end."""
         dead_letters = standard_queue(self, "ExampleDeadLetters", f"{self.fleet.name}-example-subscriber-dlq")
         queue = standard_queue(
             self,
@@ -102,7 +102,15 @@ class FollowersStack(FunctionsStack):
             f"{self.fleet.name}-example-subscriber",
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=10),
         )
-        topic.add_subscription(SqsSubscription(queue, raw_message_delivery=True, dead_letter_queue=dead_letters))
+        topic.add_subscription(
+            SqsSubscription(
+                queue,
+                raw_message_delivery=True,
+                dead_letter_queue=dead_letters,
+                # Whatever else `broadcast.transitions` has published for others.
+                filter_policy={"status": sns.SubscriptionFilter.string_filter(allowlist=list(ENDS))},
+            )
+        )
         cdk.CfnOutput(self, "ExampleSubscriberQueue", value=queue.queue_url)
 
     def _projector(self) -> None:
@@ -170,6 +178,7 @@ class FollowersStack(FunctionsStack):
                 permissions.query(self._state.events),
                 permissions.within(self._state.control, ["Query"], [_WEBHOOK_PARTITIONS]),
                 permissions.read_objects(self._state.payloads_name),
+                permissions.see_payload_missing(self._state.payloads_name),
                 permissions.send([self._lanes.webhooks]),
                 *([permissions.put_events(self._bus)] if self._bus else []),
                 *([permissions.publish(self._topic)] if self._topic else []),

@@ -44,6 +44,9 @@ TaskStatus = Literal[
     "expired",
 ]
 
+ENDS: tuple[TaskStatus, ...] = ("succeeded", "dead_lettered", "cancelled", "expired")
+"""The statuses in which a task stays."""
+
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
 
 AwsService = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -65,9 +68,14 @@ class Runtime(Section):
 
 
 class Payloads(Section):
-    """Where values lie. The limit keeps an event with its envelope below DynamoDB's 400 KB."""
+    """Where values lie.
 
-    inline_bytes: int = Field(default=32_768, ge=1024, le=262_144)
+    An input within the limit is part of the task's message, written in ASCII: a byte of it may become six (`<`, say, is
+    an escape in a schedule). The highest limit keeps the longest message below the 256 KB that EventBridge Scheduler
+    takes; DynamoDB and SQS take more.
+    """
+
+    inline_bytes: int = Field(default=32_768, ge=1024, le=40_960)
 
 
 class Retention(Section):
@@ -76,7 +84,7 @@ class Retention(Section):
     Attributes:
         days: A finished task and its log.
         archive_days: Its log in the archive.
-        session_days: A session's memory, after its last turn.
+        session_days: Each turn of a session's memory, from when it was added.
     """
 
     days: int = Field(default=30, ge=1, le=3650)
@@ -112,12 +120,7 @@ class Broadcast(Section):
         example_subscriber: A queue that is subscribed to the topic, to look at and to copy.
     """
 
-    transitions: Annotated[tuple[TaskStatus, ...], Field(strict=False)] = (
-        "succeeded",
-        "dead_lettered",
-        "cancelled",
-        "expired",
-    )
+    transitions: Annotated[tuple[TaskStatus, ...], Field(strict=False)] = ENDS
     event_bus: bool = True
     topic: bool = True
     example_subscriber: bool = False
@@ -148,10 +151,11 @@ class Background(Section):
 
 
 class Logs(Section):
-    """The functions' logs."""
+    """The functions' logs, and whether X-Ray traces them."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     retention_days: LogRetentionDays = 30
+    tracing: bool = False
 
 
 class Api(Section):

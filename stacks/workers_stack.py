@@ -77,6 +77,7 @@ class WorkersStack(cdk.Stack):
                 permissions.within(self._state.control, ["Query"], [_PAUSES, _SESSIONS]),
                 permissions.within(self._state.control, ["PutItem"], [_SESSIONS, _CACHE]),
                 permissions.keep_objects(self._state.payloads_name),
+                permissions.see_payload_missing(self._state.payloads_name),
                 permissions.work_off(queues.queue),
                 # What is parked goes down the ladder, or back to the lane itself where its time is that near; what can
                 # never be read is put aside.

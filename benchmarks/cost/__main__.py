@@ -13,9 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cost import prices
 from benchmarks.cost.bill import WAIT_MS, Line, bill
 from benchmarks.fleet import fleet
 from benchmarks.report import publish, table
+from flotilla.primitives.retention import MARGIN_DAYS
 from local.clients import client
 from local.environment import dummy_credentials
 from local.event_sources_process import stop_event_sources
@@ -25,6 +27,9 @@ from local.synthesis import synthesize
 
 _TASKS = 1000
 _INPUT_CHARACTERS = 100
+_KEPT_DAYS = 30
+"""`retention.days` in fleet.toml."""
+
 _FUNCTIONS = ("authorizer", "api", "worker-standard", "projector")
 _AIMS = {"submitted singly": 5.50, "submitted in batches": 3.50}
 _LOG_WRITES_AIM = 3.0
@@ -93,6 +98,8 @@ def _total(lines: list[Line]) -> float:
 def _section(name: str, lines: list[Line], count: dict[str, Any]) -> str:
     rows = [[line.what, f"{line.per_task:.4f}", f"{line.price:.4g}", f"{line.dollars:.3f}"] for line in lines]
     rows.append(["**total**", "", "", f"**{_total(lines):.2f}**"])
+    kept_gb = count["stored_bytes"] / _TASKS * 1_000_000 / 1e9
+    kept = kept_gb * prices.TABLE_GB_MONTHS * (_KEPT_DAYS + MARGIN_DAYS) / 30
     calls = [[key, f"{number / _TASKS:.3f}"] for key, number in sorted(count["calls"].items())]
     waits = ", ".join(f"{function} {wait}" for function, wait in WAIT_MS.items())
     return (
@@ -100,8 +107,10 @@ def _section(name: str, lines: list[Line], count: dict[str, Any]) -> str:
         f"{table(['what', 'a task', '$ for a million', '$ for a million tasks'], rows)}\n\n"
         f"Aim: at most ${_AIMS[name]:.2f}; {_LOG_WRITES_AIM:.0f} write units on the log, at most "
         f"{_VIEW_WRITES_AIM:.0f} on the views. Counted over {_TASKS:,} tasks with inputs of {_INPUT_CHARACTERS} "
-        f"characters. Lambda's time is processor time measured here and an assumed wait for AWS calls "
-        f"({waits} ms an invocation).\n\n"
+        f"characters. Lambda's time is processor time measured here, as much longer as the function has less than one "
+        f"processor, and an assumed wait for AWS calls ({waits} ms an invocation).\n\n"
+        f"Beyond the total, which is for doing it: keeping a million of these logs in the table takes "
+        f"{kept_gb:.2f} GB, ${kept:.2f} until they expire {_KEPT_DAYS} + {MARGIN_DAYS} days later.\n\n"
         f"{table(['call', 'a task'], calls)}"
     )
 

@@ -11,6 +11,9 @@ from benchmarks.cost import prices
 WAIT_MS = {"authorizer": 0, "api": 15, "worker": 20, "projector": 15}
 """Of one invocation, for its AWS calls: 5 ms for each that it waits for one after the other. An assumption."""
 
+ONE_PROCESSOR_MB = 1769
+"""A function with so much memory has one processor, one with less a share of it."""
+
 ACCESS_LOG_BYTES = 430
 """A line of the gateway's access log, with ids of the usual length."""
 
@@ -63,7 +66,9 @@ def bill(count: Mapping[str, Any], tasks: int, memory_mb: Mapping[str, int]) -> 
 def _lambda(count: Mapping[str, Any], tasks: int, memory_mb: Mapping[str, int]) -> Iterator[Line]:
     for function, invocations in count["invocations"].items():
         yield Line(f"Lambda: invocations of {function}", invocations / tasks, prices.LAMBDA_REQUESTS)
-        milliseconds = count["cpu_ms"][function] + invocations * WAIT_MS[function]
+        slower = max(1.0, ONE_PROCESSOR_MB / memory_mb[function])
+        # Billed by the millisecond, each begun one: half of one on average.
+        milliseconds = count["cpu_ms"][function] * slower + invocations * (WAIT_MS[function] + 0.5)
         gb_seconds = milliseconds / 1000 * memory_mb[function] / 1024
         yield Line(f"Lambda: GB-s of {function}", gb_seconds / tasks, prices.LAMBDA_ARM_GB_SECONDS)
 

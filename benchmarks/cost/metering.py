@@ -47,14 +47,16 @@ class Meter:
         invocations: By function.
         cpu_ms: Milliseconds of this process inside each function.
         log_bytes: Printed by each function.
+        stored_bytes: In the events table.
     """
 
     calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     write_units: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     read_units: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     invocations: Counter[str] = field(default_factory=Counter)
-    cpu_ms: Counter[str] = field(default_factory=Counter)
+    cpu_ms: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     log_bytes: Counter[str] = field(default_factory=Counter)
+    stored_bytes: int = 0
     _function: str = ""
     _printed: CountedText = field(default_factory=CountedText)
 
@@ -68,6 +70,12 @@ class Meter:
             client.meta.events.register("before-parameter-build.dynamodb", _ask_for_capacity)
             client.meta.events.register("after-call", self._count)
 
+    def forget(self) -> None:
+        """Count from nothing again."""
+        for count in (self.calls, self.write_units, self.read_units, self.invocations, self.cpu_ms, self.log_bytes):
+            count.clear()
+        self.stored_bytes = 0
+
     @contextlib.contextmanager
     def inside(self, function: str) -> Iterator[None]:
         """Count for an invocation of `function`."""
@@ -77,17 +85,18 @@ class Meter:
             yield
         finally:
             self.invocations[function] += 1
-            self.cpu_ms[function] += round((time.process_time() - began) * 1000)
+            self.cpu_ms[function] += (time.process_time() - began) * 1000
             self.log_bytes[function] += self._printed.bytes - printed
             self._function = ""
 
     def to_json(self) -> dict[str, Any]:
         """The count as JSON; keys of several parts joined by a blank."""
         names = ("calls", "write_units", "read_units", "invocations", "cpu_ms", "log_bytes")
-        return {
+        counts = {
             name: {key if isinstance(key, str) else " ".join(key): count for key, count in getattr(self, name).items()}
             for name in names
         }
+        return {**counts, "stored_bytes": self.stored_bytes}
 
     def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
         service = model.service_model.service_name

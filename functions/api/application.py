@@ -50,7 +50,9 @@ class Application:
             logger.exception("request failed", extra=log)
             response = _problem(request, unexpected())
         log.update(status=response.status, ms=self._clock.now_ms() - began_ms)
-        logger.info("request", extra=log)
+        # The gateway's access log has a line for each request; a second one that says the same is worth its price
+        # where something was refused.
+        logger.log(logging.DEBUG if response.status < 400 else logging.INFO, "request", extra=log)
         return response
 
     async def _answer_or_refuse(self, request: Request, log: dict[str, Any]) -> Response:

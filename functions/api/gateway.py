@@ -29,8 +29,6 @@ PROBLEM_TYPE = "application/problem+json"
 
 _NO_CONTENT = 204
 
-_NO_CONTENT = 204
-
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _TRACE = re.compile(r"[A-Za-z0-9=;:.\-]{1,256}")
 _FIXED_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -132,7 +130,6 @@ class Response:
         Args:
             with_body: False for an answer to `HEAD`.
         """
-        with_body = with_body and self.status != _NO_CONTENT
         with_body = with_body and self.status != _NO_CONTENT
         text = json.dumps(self.value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) if with_body else ""
         content = text.encode()

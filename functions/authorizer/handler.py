@@ -15,7 +15,7 @@ from flotilla.clock import SystemClock
 from flotilla.dynamo.api_keys import ApiKey, DynamoApiKeys
 from flotilla.runtime import clients, logging, threads
 from flotilla.runtime.settings import AuthorizerSettings
-from functions.authorizer.identify import UNAVAILABLE, Identifier
+from functions.authorizer.identify import IDENTIFIED, UNAVAILABLE, Identifier
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -48,7 +48,9 @@ def respond(make_identifier: Callable[[], Identifier], event: dict[str, Any]) ->
     except Exception:
         logger.exception("authorizer failed")
         context = dict(UNAVAILABLE)
-    logger.info(
+    # Who called is in the access log too: a line of its own is for who could not be identified.
+    logger.log(
+        standard_logging.DEBUG if context["outcome"] == IDENTIFIED else standard_logging.INFO,
         "identified",
         extra={
             "outcome": context["outcome"],

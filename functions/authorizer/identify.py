@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LOOKUP_SECONDS = 4.0
 """API Gateway gives an authorizer 10 s, which include its cold start."""
 
+IDENTIFIED = "ok"
 UNAVAILABLE = {"outcome": "unavailable"}
 
 

@@ -71,7 +71,7 @@ class FleetFunction(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         group = log_group(self, "Logs", name=f"/aws/lambda/{shape.name}", retention_days=logging.retention_days)
-        observe = observing(f"/aws/lambda/{shape.name}")
+        observe = observing(f"/aws/lambda/{shape.name}", tracing=logging.tracing)
         role = iam.Role(
             self,
             "Role",
@@ -96,7 +96,7 @@ class FleetFunction(Construct):
             memory_size=shape.memory_mb,
             reserved_concurrent_executions=shape.reserved_concurrency,
             recursive_loop=lambda_.RecursiveLoop.ALLOW if shape.loops_on_purpose else None,
-            tracing=lambda_.Tracing.ACTIVE,
+            tracing=lambda_.Tracing.ACTIVE if logging.tracing else None,
             log_group=group,
             # As JSON, so that Lambda's own lines have a level: those that begin, end and report every invocation are
             # below it. They would cost more than what they tell of.

@@ -124,6 +124,18 @@ def keep_objects(bucket_name: str) -> Permission:
     return _objects(bucket_name, ["s3:GetObject", "s3:PutObject"])
 
 
+def see_payload_missing(bucket_name: str) -> Permission:
+    """Tell a payload that is gone from one that may not be read, which S3 tells only to who may list.
+
+    Nothing is found this way that is not known already: what is listed must begin with the whole name of a payload.
+    """
+    return Permission(
+        ["s3:ListBucket"],
+        [f"arn:{cdk.Aws.PARTITION}:s3:::{bucket_name}"],
+        conditions={"StringLike": {"s3:prefix": "tenants/*/tasks/*/*.json"}},
+    )
+
+
 def _objects(bucket_name: str, actions: Sequence[str]) -> Permission:
     return Permission(
         actions,
@@ -184,18 +196,17 @@ def publish(topic: sns.Topic) -> Permission:
     return Permission(["sns:Publish"], [topic.topic_arn])
 
 
-def observing(log_group_name: str) -> list[Permission]:
+def observing(log_group_name: str, *, tracing: bool) -> list[Permission]:
     """What every function needs to be seen at work."""
     group = f"arn:{cdk.Aws.PARTITION}:logs:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:log-group:{log_group_name}"
-    return [
-        Permission(
-            ["logs:CreateLogStream", "logs:PutLogEvents"],
-            [f"{group}:log-stream:*"],
-            wildcard_reason="The streams of this one log group: Lambda makes and names them.",
-        ),
-        Permission(
-            ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-            ["*"],
-            wildcard_reason="X-Ray's write actions know no resources: they are allowed on all or on nothing.",
-        ),
-    ]
+    logs = Permission(
+        ["logs:CreateLogStream", "logs:PutLogEvents"],
+        [f"{group}:log-stream:*"],
+        wildcard_reason="The streams of this one log group: Lambda makes and names them.",
+    )
+    traces = Permission(
+        ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+        ["*"],
+        wildcard_reason="X-Ray's write actions know no resources: they are allowed on all or on nothing.",
+    )
+    return [logs, traces] if tracing else [logs]

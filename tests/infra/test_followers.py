@@ -79,6 +79,8 @@ def test_the_example_subscriber_is_there_where_it_is_asked_for(followers: Templa
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("sqs", queue.arn)
     assert subscription["TopicArn"] == topic.arn
     assert subscription["RawMessageDelivery"] is True
+    assert subscription["FilterPolicy"] == {"status": ["succeeded", "dead_lettered", "cancelled", "expired"]}
+    assert "FilterPolicyScope" not in subscription, "SNS looks at the attributes unless it is told otherwise"
 
 
 def test_who_asks_for_no_broadcasts_gets_none(tmp_path: Path) -> None:

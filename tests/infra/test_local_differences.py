@@ -45,8 +45,15 @@ DIFFERENT = {
     "AWS::DynamoDB::Table": {"DeletionProtectionEnabled"},
     # [local]: the concurrency of a laptop
     "AWS::Lambda::EventSourceMapping": {"ScalingConfig"},
-    # built for the host; [local]: concurrency, and where the diagnostic agents count
-    "AWS::Lambda::Function": {"Architectures", "Code", "Environment", "ReservedConcurrentExecutions", "Runtime"},
+    # built for the host; [local]: concurrency, the level of logs, and where the diagnostic agents count
+    "AWS::Lambda::Function": {
+        "Architectures",
+        "Code",
+        "Environment",
+        "LoggingConfig",
+        "ReservedConcurrentExecutions",
+        "Runtime",
+    },
     "AWS::Lambda::LayerVersion": {"CompatibleArchitectures", "CompatibleRuntimes", "Content"},
     # the diagnostic agents' counters
     "AWS::IAM::Role": {"Policies"},

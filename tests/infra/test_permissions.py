@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flotilla.models import payload_key
 from tests.synthesis import ACCOUNT, REGION, REPOSITORY, Templates
 
 LIBRARY = REPOSITORY / "layers" / "flotilla" / "python"
@@ -19,6 +21,7 @@ EVENTS, CONTROL, VIEWS = (f"{TABLES}/flotilla-{name}" for name in ("events", "co
 STREAM = f"{EVENTS}/stream/newest"
 QUEUES = f"arn:aws:sqs:{REGION}:{ACCOUNT}"
 PAYLOADS = f"arn:aws:s3:::flotilla-payloads-{ACCOUNT}-{REGION}/*"
+PAYLOAD_LISTING = ("s3:ListBucket", PAYLOADS.removesuffix("/*"))
 ARCHIVE = f"arn:aws:s3:::flotilla-archive-{ACCOUNT}-{REGION}/*"
 SCHEDULES = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/flotilla/*"
 LANES = ("critical", "standard", "batch")
@@ -70,8 +73,6 @@ def observing(function_name: str) -> set[tuple[str, str]]:
     return {
         ("logs:CreateLogStream", streams),
         ("logs:PutLogEvents", streams),
-        ("xray:PutTraceSegments", "*"),
-        ("xray:PutTelemetryRecords", "*"),
     }
 
 
@@ -125,6 +126,7 @@ def test_a_worker_appends_and_reads_events_keeps_payloads_and_works_off_its_own_
         ("dynamodb:PutItem", CONTROL),
         ("s3:GetObject", PAYLOADS),
         ("s3:PutObject", PAYLOADS),
+        PAYLOAD_LISTING,
         *working_off(own),
         *sending(own, f"{QUEUES}:flotilla-{lane}-dlq.fifo", *TIERS),
     }
@@ -151,6 +153,7 @@ def test_the_api_appends_and_reads_and_dispatches_and_runs_nothing(templates: Te
         *((f"dynamodb:{action}", CONTROL) for action in ("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem")),
         ("s3:GetObject", PAYLOADS),
         ("s3:PutObject", PAYLOADS),
+        PAYLOAD_LISTING,
         ("s3:GetObject", ARCHIVE),
         *sending(*LANE_QUEUES, *TIERS),
         *(("sqs:GetQueueAttributes", queue) for queue in (*LANE_QUEUES, *LANE_DLQS, *TIERS)),
@@ -228,6 +231,7 @@ def test_the_broadcaster_tells_and_changes_nothing(templates: Templates) -> None
         ("dynamodb:Query", EVENTS),
         ("dynamodb:Query", CONTROL),
         ("s3:GetObject", PAYLOADS),
+        PAYLOAD_LISTING,
         ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/flotilla"),
         ("sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:flotilla-transitions"),
         *sending(WEBHOOKS),
@@ -275,6 +279,17 @@ def test_a_role_is_passed_to_the_scheduler_only(templates: Templates) -> None:
     for name in ("flotilla-api", "flotilla-triage", "flotilla-reconciler"):
         (passing,) = [each for each in statements(templates, name) if "iam:PassRole" in each.actions]
         assert passing.condition == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+
+
+@pytest.mark.parametrize(
+    "function", ["flotilla-api", "flotilla-broadcaster", *(f"flotilla-worker-{it}" for it in LANES)]
+)
+def test_who_lists_payloads_must_know_the_whole_name_of_one(templates: Templates, function: str) -> None:
+    (listing,) = [each for each in statements(templates, function) if "s3:ListBucket" in each.actions]
+    assert listing.actions == {"s3:ListBucket"}
+    assert listing.condition == {"StringLike": {"s3:prefix": "tenants/*/tasks/*/*.json"}}
+    assert fnmatchcase(payload_key("acme", "tsk_1", "ab" * 32), "tenants/*/tasks/*/*.json")
+    assert not fnmatchcase("tenants/acme/tasks/tsk_1/", "tenants/*/tasks/*/*.json")
 
 
 _KNOWING_NO_RESOURCES = {("dynamodb:ListStreams", "*"), ("cloudwatch:GetMetricData", "*")}
@@ -377,7 +392,7 @@ CALLERS = {
     "api": Caller("flotilla-api", by_aws=_PASSED),
     "authorizer": Caller("flotilla-authorizer"),
     "relay": Caller("flotilla-relay", by_aws=_QUEUE_POLLER),
-    "triage": Caller("flotilla-triage", by_aws=_QUEUE_POLLER | _PASSED, unasked={"s3:GetObject"}),
+    "triage": Caller("flotilla-triage", by_aws=_QUEUE_POLLER | _PASSED, unasked={"s3:GetObject", "s3:ListBucket"}),
     "reconciler": Caller("flotilla-reconciler", by_aws=_PASSED),
     # It appends nothing and opens no archive; its own notes it only adds to.
     "projector": Caller("flotilla-projector", by_aws=_STREAM_POLLER, unasked={"dynamodb:DeleteItem", "s3:GetObject"}),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from flotilla.ports import Archive, ReadModel
-from flotilla.retention_ports import LogScan, RetentionLedger
+from flotilla.ports import Archive, ReadModel, Watchlist
+from flotilla.retention_ports import ArchiveScan, EntryMender, LogScan, RetentionLedger
 from tests.contracts.archive import ArchiveContract
+from tests.contracts.mending import ArchiveScanContract, EntryMenderContract
 from tests.contracts.read_model import ReadModelContract
 from tests.contracts.retention import (
     RETENTION_DAYS,
@@ -17,8 +18,15 @@ from tests.contracts.retention import (
 )
 from tests.fakes import MemoryEventLog
 from tests.fakes.archive import MemoryArchive
-from tests.fakes.retention import MemoryLogRetention, MemoryLogScan, MemoryRetentionLedger
+from tests.fakes.retention import (
+    MemoryArchiveScan,
+    MemoryEntryMender,
+    MemoryLogRetention,
+    MemoryLogScan,
+    MemoryRetentionLedger,
+)
 from tests.fakes.views import MemoryReadModel
+from tests.fakes.watchlist import MemoryWatchlist
 
 
 class TestMemoryReadModel(ReadModelContract):
@@ -58,3 +66,27 @@ class TestMemoryLogScan(LogScanContract):
     @pytest.fixture
     def scan(self, log: MemoryEventLog) -> LogScan:
         return MemoryLogScan(log)
+
+
+class TestMemoryEntryMender(EntryMenderContract):
+    @pytest.fixture
+    def views(self) -> ReadModel:
+        return MemoryReadModel()
+
+    @pytest.fixture
+    def watchlist(self, views: MemoryReadModel) -> Watchlist:
+        return MemoryWatchlist(views.entries)
+
+    @pytest.fixture
+    def mender(self, views: MemoryReadModel) -> EntryMender:
+        return MemoryEntryMender(views.entries)
+
+
+class TestMemoryArchiveScan(ArchiveScanContract):
+    @pytest.fixture
+    def archive(self) -> Archive:
+        return MemoryArchive()
+
+    @pytest.fixture
+    def archive_scan(self, archive: MemoryArchive) -> ArchiveScan:
+        return MemoryArchiveScan(archive)

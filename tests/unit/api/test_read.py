@@ -199,7 +199,7 @@ def test_no_answer_is_cached_or_sniffed(api: Api) -> None:
 def test_each_request_is_one_log_line_with_its_keys_and_never_its_body(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="flotilla.api")
+    caplog.set_level(logging.DEBUG, logger="flotilla.api")
     body = {"agent": "echo", "input": "a-private-matter"}
     trace = "Root=1-67891233-abcdef012345678912345678"
     sent = {"authorization": "Bearer flt_secret", "x-amzn-trace-id": trace, "idempotency-key": "a-private-key"}

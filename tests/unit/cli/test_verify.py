@@ -52,6 +52,14 @@ def test_an_archived_file_is_checked_log_by_log(tmp_path: Path, capsys: pytest.C
     assert "1 of 2" in printed.err
 
 
+def test_an_archived_file_is_checked_without_a_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOTILLA_API_URL", "https://flotilla.example")
+    monkeypatch.delenv("FLOTILLA_API_KEY", raising=False)
+    (tmp_path / "logs.gz").write_bytes(pack([LOG]))
+    assert main(["agents"]) == 1, "half a connection is none"
+    assert main(["verify", "--archive", str(tmp_path / "logs.gz")]) == 0
+
+
 def test_a_file_that_was_cut_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "logs.gz").write_bytes(pack([LOG])[:-9])
     assert main(["verify", "--archive", str(tmp_path / "logs.gz")], connection=CONNECTION) == 1

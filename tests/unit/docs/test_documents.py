@@ -7,6 +7,7 @@ import importlib
 import json
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -18,7 +19,12 @@ import pytest
 
 from cli.__main__ import parser
 from cli.corpus import read_corpus
+from flotilla.agents.decorator import definition_of
 from flotilla.dynamo.api_keys import partition_key
+from flotilla.events import Kind
+from functions.api.problems import _KINDS as PROBLEMS
+from functions.worker import diagnostics
+from stacks.background import reserved_concurrency
 from stacks.config import load
 from tests.unit.docs.markdown import REPOSITORY, anchors, blocks, documents, links
 from tests.unit.services.fleet import Fleet, run
@@ -26,6 +32,7 @@ from tests.unit.services.fleet import Fleet, run
 README = REPOSITORY / "README.md"
 WRITING_AGENTS = REPOSITORY / "docs" / "writing-agents.md"
 EVENT_LOG = REPOSITORY / "docs" / "event-log.md"
+API = REPOSITORY / "docs" / "api.md"
 
 _BY_NAME = [pytest.param(path, id=str(path.relative_to(REPOSITORY))) for path in documents()]
 
@@ -100,10 +107,14 @@ def test_the_readmes_agent_runs(module_of: Any) -> None:
 def test_the_agents_of_writing_agents_run_and_so_does_their_test(module_of: Any) -> None:
     module = module_of("\n".join(blocks(WRITING_AGENTS, "python")))
     module.test_notice_is_given_before_the_end()
-    fleet = Fleet([module.words])
+    fleet = Fleet([module.words, module.count])
     task = run(fleet.submit("text.words", "three short words")).state.task_id
     run(fleet.deliver(fleet.delivery(task)))
     assert run(fleet.state(task)).output.inline == 3
+    for expected in (1, 2):
+        task = run(fleet.submit("chat.count", {"text": "hello"}, session="s")).state.task_id
+        run(fleet.deliver(fleet.delivery(task)))
+        assert run(fleet.state(task)).output.inline == expected
 
 
 def test_the_hash_chain_is_as_documented(module_of: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +124,7 @@ def test_the_hash_chain_is_as_documented(module_of: Any, capsys: pytest.CaptureF
     assert capsys.readouterr().out.strip() == said
 
 
-def test_the_commands_that_are_shown_exist() -> None:
+def test_the_targets_of_make_that_are_shown_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for path in documents():
         for code in blocks(path, "bash"):
@@ -121,8 +132,71 @@ def test_the_commands_that_are_shown_exist() -> None:
                 words = line.split("#")[0].split()
                 if words[:1] == ["make"]:
                     assert set(words[1:]) <= targets, line
-                if words[:3] == [".venv/bin/python", "-m", "cli"] and "\\" not in words:
-                    parser().parse_args(words[3:])
+
+
+def commands(path: Path) -> list[list[str]]:
+    """What follows `./flotilla` where the document says to type it, or shows that it was typed."""
+    typed = "\n".join([*blocks(path, "bash"), *blocks(path, "")]).replace("\\\n", " ")
+    return [
+        shlex.split(line, comments=True)[1:] for line in re.findall(r"^(?:\$ )?(\./flotilla .+)$", typed, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("path", _BY_NAME)
+def test_every_command_that_is_shown_can_be_typed(path: Path) -> None:
+    assert "python -m cli " not in path.read_text(encoding="utf-8"), "the command is ./flotilla"
+    for words in commands(path):
+        try:
+            parser().parse_args(words)
+        except SystemExit:
+            pytest.fail(shlex.join(["./flotilla", *words]))
+
+
+def test_every_command_is_shown() -> None:
+    shown = {words[0] for path in documents() for words in commands(path)}
+    usage = parser().format_help()
+    for command in shown:
+        assert re.search(rf"^ +{command} ", usage, re.MULTILINE), command
+    missing = set(re.findall(r"^ {4}([a-z]+) ", usage, re.MULTILINE)) - shown
+    assert missing == set()
+
+
+def test_the_api_page_has_every_route_with_its_scope() -> None:
+    handler = (REPOSITORY / "functions" / "api" / "handler.py").read_text(encoding="utf-8")
+    routes = {
+        (method, re.sub(r"\{\w+_id\}", "{id}", template), scope)
+        for method, template, scope in re.findall(r'Route\("(\w+)", "([^"]+)", "?([\w:]+)"?,', handler)
+    }
+    [table] = re.findall(r"## Every route\n(.*?)\n## ", API.read_text(encoding="utf-8"), re.DOTALL)
+    shown = {
+        (method, path, scope.replace("no key", "None"))
+        for calls, scope in re.findall(r"^\| (`.+?`) \| `?([\w: ]+?)`? \|", table, re.MULTILINE)
+        for method, path in re.findall(r"`([A-Z]+) (\S+)`", calls)
+    }
+    assert len(routes) > 20
+    assert shown == routes
+
+
+def test_the_api_page_has_every_problem_with_its_status() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| (.+) \|$", API.read_text(encoding="utf-8"), re.MULTILINE)
+    shown = {slug: int(status) for status, cell in rows for slug in re.findall(r"`/problems/([a-z-]+)`", cell)}
+    assert shown == {slug: status for slug, (status, _, _) in PROBLEMS.items()}
+
+
+def test_the_event_log_page_has_every_kind() -> None:
+    text = EVENT_LOG.read_text(encoding="utf-8")
+    [written] = re.findall(r"\| kind \| written by .*?\n\n", text, re.DOTALL)
+    [unwritten] = re.findall(r"^(.+) are kinds that the fold knows and nothing writes", text, re.MULTILINE)
+    shown = re.findall(r"^\| `(\w+)` \|", written, re.MULTILINE) + re.findall(r"`(\w+)`", unwritten)
+    assert sorted(shown) == sorted(Kind)
+
+
+def test_the_diagnostic_agents_are_those_that_are_deployed() -> None:
+    deployed = {found.name for member in vars(diagnostics).values() if (found := definition_of(member))}
+    assert (
+        set(re.findall(r"^\| `(diagnostics\.\w+)` \|", WRITING_AGENTS.read_text(encoding="utf-8"), re.MULTILINE))
+        == deployed
+    )
 
 
 def test_the_first_key_is_made_as_the_authorizer_reads_keys() -> None:
@@ -149,6 +223,7 @@ def test_the_figures_are_those_of_the_repository() -> None:
     at_once_here = sum(lane.maximum_concurrency for lane in at_home.lanes.values())
     assert f"run {len(read_corpus())} real documents" in text
     assert f"reserve {reserved} of the usual {on_aws.runtime.account_concurrency:,}" in text
+    assert f"the functions beside them {sum(reserved_concurrency(on_aws).values())}" in text
     assert f"| up to {at_once} invocations at once | up to {at_once_here} |" in text
     assert {lane.batch_size for lane in on_aws.lanes.values()} == {10}, "the README speaks of ten tasks at once"
 

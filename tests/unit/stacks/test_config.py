@@ -34,6 +34,11 @@ def test_an_empty_file_is_a_fleet_of_three_lanes() -> None:
     assert fleet.payloads.inline_bytes == 32_768
 
 
+def test_no_more_is_kept_inline_than_a_schedule_can_carry() -> None:
+    assert parse("[payloads]\ninline_bytes = 40960").payloads.inline_bytes == 40_960
+    assert "payloads.inline_bytes" in message_of("[payloads]\ninline_bytes = 40961")
+
+
 @pytest.mark.parametrize("local", [False, True])
 def test_the_file_that_is_shipped_says_the_defaults(local: bool) -> None:
     shipped = load(REPOSITORY / "fleet.toml", local=local)

@@ -1,7 +1,7 @@
 """What the retention keeper and a rebuild of the read model need from the world, as `ports` says it for the rest.
 
-Kept apart because nobody else may have it: whoever holds `LogRetention` may change when events are dropped, and
-`LogScan` reads every tenant's logs.
+Kept apart because nobody else may have it: whoever holds `LogRetention` may change when events are dropped, `LogScan`
+and `ArchiveScan` read every tenant's logs, and `EntryMender` may set an entry back.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from flotilla.events import Event
+from flotilla.read_model import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,32 @@ class Kept:
     tenant: str
     created_at_ms: int
     look_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an entry of the read model stands.
+
+    Attributes:
+        head_seq: Number of the event up to which it follows its log; -1 where it does not say so.
+        archive_key: Where it says that the log is archived.
+    """
+
+    head_seq: int
+    archive_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """How it went with an entry.
+
+    Attributes:
+        stored: It was written; else it said so already, or stands at a later event.
+        standing: Where it stands now.
+    """
+
+    stored: bool
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +119,43 @@ class LogScan(Protocol):
 
         Raises:
             RetryableError: The store did not answer.
+        """
+        ...
+
+
+class ArchiveScan(Protocol):
+    """Reads every archived log.
+
+    Every method raises `RetryableError` where the store does not answer.
+    """
+
+    async def keys(self, after: str | None, *, limit: int) -> list[str]:
+        """The keys of up to `limit` objects, in order: the first ones, or those after that key; empty at the end."""
+        ...
+
+    async def logs(self, key: str) -> list[list[Event]]:
+        """The logs in an object; none where it is not there any more.
+
+        Raises:
+            CorruptLogError: The object holds no logs.
+        """
+        ...
+
+
+class EntryMender(Protocol):
+    """Has entries of the read model say what their logs say, whoever wrote what into them."""
+
+    async def mend(self, entry: Entry, over: Standing | None = None) -> Mended:
+        """Have the task's entry say all that `entry` says and nothing else.
+
+        Left as they are: one that stands at a later event; and of one that stands at the same event, where its log is
+        archived unless `entry` says that, and when the reconciler looks after it, if it is to at all.
+
+        Args:
+            entry: What its log says.
+            over: One that stands exactly here is replaced, whatever it says and however late its event is.
+
+        Raises:
+            RetryableError: The store did not answer; it may be done or not.
         """
         ...

@@ -87,7 +87,12 @@ class CloudWatchLaneMeter:
         except (ClientError, BotoCoreError) as error:
             logger.warning("no metrics of the lanes", extra={"error": str(error)})
             return {}
-        newest = {result["Id"]: int(result["Values"][0]) for result in answer["MetricDataResults"] if result["Values"]}
+        newest = {
+            # By its own time and not by its place: the embedded engine knows one order only, oldest first.
+            result["Id"]: int(max(zip(result["Timestamps"], result["Values"], strict=True))[1])
+            for result in answer["MetricDataResults"]
+            if result["Values"]
+        }
         return {
             name: LaneReading(newest.get(f"oldest{number}"), newest.get(f"running{number}"))
             for number, name in enumerate(self._lanes)

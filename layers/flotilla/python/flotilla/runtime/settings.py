@@ -107,7 +107,7 @@ class WorkerSettings(_TaskSettings):
 
     Attributes:
         lane: The lane it serves.
-        session_days: How long after its last turn a session's memory is kept.
+        session_days: How long each turn of a session's memory is kept.
     """
 
     lane: Text = Field(validation_alias="FLOTILLA_LANE")

@@ -194,7 +194,8 @@ class RetentionKeeper:
         look_at_ms = next_look_ms(now_ms, self._retention_days)
         await self._ledger.remember(Kept(task.task_id, task.tenant, task.created_at_ms, now_ms))
         until = extended_until(now_ms, self._retention_days)
-        report.extended += await self._retention.extend(log, until)
+        extended = await self._retention.extend(log, until)
+        report.extended += extended  # not in one line with the wait, during which others count
         await self._ledger.remember(Kept(task.task_id, task.tenant, task.created_at_ms, look_at_ms))
 
     async def _archived(self, task: _Due, log: list[Event], key: str | None, report: KeeperReport) -> None:
