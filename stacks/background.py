@@ -53,7 +53,8 @@ class StreamBatches:
 RELAY = Batches(timeout_seconds=30)
 TRIAGE = Batches(timeout_seconds=60)
 WEBHOOK = Batches(timeout_seconds=60)
-PROJECTOR = StreamBatches(timeout_seconds=120, batch_size=500)
+# A quick task is over when its first record is handed out, and is written once.
+PROJECTOR = StreamBatches(timeout_seconds=120, batch_size=500, window_seconds=2)
 BROADCASTER = StreamBatches(timeout_seconds=120, batch_size=100)
 
 

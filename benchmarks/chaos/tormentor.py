@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import secrets
 import threading
@@ -76,14 +77,12 @@ class Tormentor:
         engine = Process.load(engine_record(self._instance))
         if engine is None or not engine.is_alive():
             return
-        workers = [child for child in psutil.Process(engine.pid).children() if child.is_running()]
+        workers = [child for child in psutil.Process(engine.pid).children() if _is_worker(child)]
         if not workers:
             return
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             self._draw.choice(workers).kill()
             self.workers_killed += 1
-        except psutil.NoSuchProcess:
-            pass
 
     def _kill_the_sources(self) -> None:
         sources = Process.load(event_sources_record(self._instance))
@@ -115,3 +114,11 @@ class Tormentor:
             MessageDeduplicationId=secrets.token_hex(8),
         )
         self.duplicates += 1
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """Whether the engine runs a worker in it, and not the API or what follows the log."""
+    try:
+        return "-worker-" in process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "")
+    except psutil.Error:
+        return False
