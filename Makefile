@@ -11,7 +11,7 @@ LOCAL := @$(if $(PYTHON),PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m local,echo 'Flot
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo down clean distclean install lint format types unit test synth deploy bench
+.PHONY: help up demo down clean distclean install lint format types unit test soak synth deploy bench
 .NOTPARALLEL:
 
 help: ## show this
@@ -48,6 +48,9 @@ types: install ## check types
 
 unit: install ## run the fast tests
 	@$(VENV)/python -m pytest --quiet tests/unit
+
+soak: install ## run simulated histories for MINUTES (30), with seeds that the tests do not run
+	@PYTHONPATH=layers/flotilla/python $(VENV)/python -m tests.simulation --minutes $(or $(MINUTES),30) --from $(or $(FROM),1000000)
 
 test: lint types ## run every check and every test
 	@$(VENV)/python -m pytest

@@ -29,6 +29,11 @@ async def _offline(options: argparse.Namespace) -> int:
 
 
 async def _connected(options: argparse.Namespace, connection: Connection, transport: AsyncBaseTransport | None) -> int:
+    if options.command == "rebuild":
+        # Speaks to the tables and not to the API; and of all commands only it needs an AWS client.
+        from cli.rebuild import rebuild
+
+        return await rebuild(options, connection)
     async with FlotillaClient(connection, transport=transport) as client:
         return await run(options, client, Console())
 

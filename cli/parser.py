@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_tasks(commands, shared)
     _add_operations(commands, shared)
+    _add_rebuild(commands)
     return top
 
 
@@ -110,6 +111,22 @@ def _add_operations(
     redrive.add_argument("--input", metavar="JSON", help="corrected input for one task, or @FILE that holds it")
     redrive.add_argument("--dry-run", action="store_true", help="only say what would be done")
     redrive.add_argument("--rate", type=float, metavar="N", help="at most N tasks a second")
+
+
+def _add_rebuild(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "make the read model again from the logs, live and archived, while everything goes on"
+    rebuild = commands.add_parser(
+        "rebuild",
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}. Reads and writes the tables themselves: on AWS with the AWS "
+        "credentials and region of your environment, and not with an API key.",
+    )
+    rebuild.add_argument("--fleet", metavar="NAME", help="name of the fleet (default: that of fleet.toml)")
+    rebuild.add_argument("--live", action="store_true", help="leave the archive alone: only what the table still has")
+    rebuild.add_argument(
+        "--rate", type=float, default=2000.0, metavar="N", help="read at most N events a second (default: 2000)"
+    )
+    rebuild.add_argument("--json", action="store_true", help="print the tally as JSON")
 
 
 def _add_input(command: argparse.ArgumentParser) -> None:

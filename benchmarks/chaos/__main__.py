@@ -51,7 +51,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     progress = Progress()
-    instance = Instance(root=Path(REPOSITORY) / ".flotilla-benchmark", port=0, owner_pid=os.getpid())
+    root, config = REPOSITORY / ".flotilla-benchmark", Path(__file__).parent / "fleet.toml"
+    instance = Instance(root=root, port=0, config=config, owner_pid=os.getpid())
     try:
         info = up(instance, progress)
         with Sink() as sink:

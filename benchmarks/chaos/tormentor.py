@@ -23,7 +23,7 @@ from local.processes import Process
 from local.progress import Progress
 
 _BETWEEN_SECONDS = (0.4, 1.6)
-_SOURCES_EVERY = 12
+_SOURCES_EVERY = 20
 
 
 class Tormentor:

@@ -37,6 +37,10 @@ def read(log: EventLog, task_id: str = "tsk_sample") -> list[Event]:
     return asyncio.run(log.read(task_id))
 
 
+def head(log: EventLog, task_id: str = "tsk_sample") -> Event | None:
+    return asyncio.run(log.head(task_id))
+
+
 class EventLogContract:
     """Provide a fixture `log`: an empty event log."""
 
@@ -53,6 +57,14 @@ class EventLogContract:
 
     def test_a_task_that_was_never_accepted_has_no_log(self, log: EventLog) -> None:
         assert read(log) == []
+
+    def test_the_head_is_the_newest_event_by_number(self, log: EventLog) -> None:
+        assert head(log) is None
+        events = log_of(*[Kind.STARTED] * 11)
+        for event in events:
+            appended(log, event)
+            assert head(log) == event
+        assert head(log, "tsk_sampl") is None
 
     def test_a_taken_place_is_not_given_again_and_its_holder_is_told(self, log: EventLog) -> None:
         first, second = log_of(Kind.STARTED)

@@ -1,14 +1,18 @@
-"""What drops events, who is told to keep them, and who reads them all, in memory."""
+"""What drops events, who is told to keep them, who reads them all, and who mends entries by them, in memory."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
 
 from flotilla.events import Event
+from flotilla.events.archive_file import logs_in
 from flotilla.primitives.retention import expires_at
-from flotilla.retention_ports import Kept, ScanPage
+from flotilla.read_model import Entry
+from flotilla.retention_ports import Kept, Mended, ScanPage, Standing
 from tests.fakes import MemoryEventLog
+from tests.fakes.archive import MemoryArchive
 
 
 class MemoryLogRetention:
@@ -86,3 +90,43 @@ class MemoryLogScan:
         start = 0 if cursor is None else int(cursor)
         end = start + limit
         return ScanPage(events[start:end], str(end) if end < len(events) else None)
+
+
+class MemoryArchiveScan:
+    """`ArchiveScan` over an archive in memory."""
+
+    def __init__(self, archive: MemoryArchive) -> None:
+        self._archive = archive
+
+    async def keys(self, after: str | None, *, limit: int) -> list[str]:
+        await asyncio.sleep(0)
+        return sorted(key for key in self._archive.objects if after is None or key > after)[:limit]
+
+    async def logs(self, key: str) -> list[list[Event]]:
+        await asyncio.sleep(0)
+        return list(logs_in(self._archive.objects[key]).values()) if key in self._archive.objects else []
+
+
+class MemoryEntryMender:
+    """`EntryMender` over `entries`, which are kept by task id."""
+
+    def __init__(self, entries: MutableMapping[str, Entry]) -> None:
+        self._entries = entries
+
+    async def mend(self, entry: Entry, over: Standing | None = None) -> Mended:
+        await asyncio.sleep(0)
+        found = self._entries.get(entry.task_id)
+        wanted = entry
+        if found is not None and _standing(found) != over:
+            if found.head_seq > entry.head_seq:
+                return Mended(False, _standing(found))
+            if found.head_seq == entry.head_seq and entry.status.terminal:
+                wanted = replace(entry, archive_key=entry.archive_key or found.archive_key)
+            elif found.head_seq == entry.head_seq:
+                wanted = replace(entry, look_at_ms=found.look_at_ms or entry.look_at_ms)
+        self._entries[entry.task_id] = wanted
+        return Mended(found != wanted, _standing(wanted))
+
+
+def _standing(entry: Entry) -> Standing:
+    return Standing(entry.head_seq, entry.archive_key)

@@ -79,6 +79,11 @@ async def _moved(move: str, here: Stage) -> None:
             pass
 
 
+async def _took(seconds: float) -> None:
+    if seconds:
+        await asyncio.sleep(seconds)
+
+
 async def _scripted(task: Script, ctx: Context) -> Result:
     here = stage()
     with here.run(ctx, identity(task.model_dump(), ctx.tenant, ctx.agent)) as run:
@@ -86,12 +91,12 @@ async def _scripted(task: Script, ctx: Context) -> Result:
         move = task.move(here.moves_made(run))
         for number in range(task.steps):
             if number == task.steps // 2:
+                await _took(task.seconds)
                 await _moved(move, here)
             name = f"step {number}"
             results.append(await ctx.step(name, here.step, ctx.task_id, ctx.attempt, name, ctx.idempotency_key(name)))
-        if task.seconds:
-            await asyncio.sleep(task.seconds)
         if not task.steps:
+            await _took(task.seconds)
             await _moved(move, here)
             await here.effect(ctx.task_id, ctx.attempt, "", ctx.idempotency_key())
         if move == "bad_output":

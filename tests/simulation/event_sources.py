@@ -70,12 +70,11 @@ class QueueSource:
         limit = BATCH_LIMITS[self._faults.choice(len(BATCH_LIMITS))]
         batch = [delivery for _, delivery in self._queue.receive(now, limit)] if self._free else []
         if batch:
-            plan = self._faults.plan
-            copies = 2 if self._free > 1 and self._faults.happens(plan.twice, now) else 1
+            copies = 2 if self._free > 1 and self._faults.happens("twice", now) else 1
             for _ in range(copies):
                 self._free -= 1
                 self._invoke(batch)
-            if self._faults.happens(plan.expire, now):
+            if self._faults.happens("expire", now):
                 spread = LONGEST_EXPIRY_SECONDS * self._faults.fraction() ** 3
                 receipts = [delivery.receipt_handle for delivery in batch]
                 self._scheduler.at(now + SHORTEST_EXPIRY_SECONDS + spread, None, self._expire, (receipts,))
@@ -98,7 +97,7 @@ class QueueSource:
             now = self._scheduler.now
             failed = set(failures)
             for delivery in batch:
-                if delivery.message_id in failed or self._faults.happens(self._faults.plan.undeleted, now):
+                if delivery.message_id in failed or self._faults.happens("undeleted", now):
                     continue
                 message = self._queue.delete(now, delivery.receipt_handle)
                 if message is not None:

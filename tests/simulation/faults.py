@@ -8,6 +8,7 @@ there are none, so that whether everything comes to its end can be judged.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -107,12 +108,18 @@ PORTS = (
 
 
 class Faults:
-    """Deals the faults of a plan, in the order of one random sequence."""
+    """Deals the faults of a plan, in the order of one random sequence.
+
+    Attributes:
+        dealt: When, to which port, what.
+        happened: How often each of the other faults.
+    """
 
     def __init__(self, plan: FaultPlan, rng: random.Random) -> None:
         self.plan = plan
         self.left = plan.budget
         self.dealt: list[tuple[float, str, Fault]] = []
+        self.happened: Counter[str] = Counter()
         self._rng = rng
         self._ladder: list[tuple[float, Fault]] = []
         total = 0.0
@@ -128,6 +135,7 @@ class Faults:
         for name, begins, ends in self.plan.outages:
             if name == port and begins <= now < ends:
                 self.dealt.append((now, port, Fault.FAILED))
+                self.happened["outage"] += 1
                 return Fault.FAILED
         if self.left <= 0 or not self._ladder:
             return Fault.NONE
@@ -143,9 +151,13 @@ class Faults:
         """Whether any of these ports failed or was slow within a time."""
         return any(since <= at <= until and port in ports and fault not in _CRASHES for at, port, fault in self.dealt)
 
-    def happens(self, probability: float, now: float) -> bool:
-        """Whether something else goes wrong that has this probability."""
-        return bool(probability) and now < self.plan.until and self._rng.random() < probability
+    def happens(self, name: str, now: float) -> bool:
+        """Whether something else goes wrong, that has the probability which the plan gives it under this name."""
+        probability: float = getattr(self.plan, name)
+        if probability and now < self.plan.until and self._rng.random() < probability:
+            self.happened[name] += 1
+            return True
+        return False
 
     def skew(self) -> float:
         """Seconds by which a new process's clock is ahead (or behind)."""

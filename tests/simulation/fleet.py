@@ -125,6 +125,8 @@ class Fleet:
             for tier in TIERS
         }
         self.schedules = ScheduleStore(self.scheduler, self.faults, self.tiers[TIERS[0]])
+        for queue in self.lanes.values():
+            queue.buried = self._buried
         self.queues = [*self.lanes.values(), *self.dead.values(), *self.tiers.values(), self.dead_delays]
 
     def _queue(
@@ -177,6 +179,11 @@ class Fleet:
                 Deleted(self.scheduler.now, queue.name, task_id, self._waits(task_id), self._finished(task_id))
             )
 
+    def _buried(self, message: Message) -> None:
+        task_id = task_of(message)
+        if task_id is not None:
+            self.history.buried.add(task_id)
+
     def _waits(self, task_id: str) -> bool:
         marker = f'"task_id":"{task_id}"'
         return self.schedules.holds(task_id) or any(
@@ -185,4 +192,7 @@ class Fleet:
 
     def _finished(self, task_id: str) -> bool:
         log = self.log.logs.get(task_id)
-        return bool(log) and (log[max(log)].kind in _ENDS or log[max(log)].kind is Kind.REDRIVEN)
+        if not log:
+            return False
+        head = log[max(log)].kind
+        return head in _ENDS or head is Kind.REDRIVEN

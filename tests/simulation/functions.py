@@ -112,7 +112,7 @@ class Function(Generic[T]):
 
     def _keep(self, environment: Environment[T]) -> None:
         process = environment.process
-        if process.faults.happens(process.faults.plan.recycle, process.scheduler.now):
+        if process.faults.happens("recycle", process.scheduler.now):
             process.die("its environment was recycled")
             return
         process.loop.freeze()

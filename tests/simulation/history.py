@@ -121,7 +121,11 @@ class PauseSpan:
 
 @dataclass(slots=True)
 class History:
-    """Everything observed."""
+    """Everything observed.
+
+    Attributes:
+        buried: Tasks of which a lane's queue moved a message to the dead letters.
+    """
 
     written: list[Written] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
@@ -130,6 +134,7 @@ class History:
     answers: list[Answer] = field(default_factory=list)
     asked: dict[int, float] = field(default_factory=dict)
     deleted: list[Deleted] = field(default_factory=list)
+    buried: set[str] = field(default_factory=set)
     pauses: list[PauseSpan] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     replaced: list[tuple[float, Event, Event]] = field(default_factory=list)

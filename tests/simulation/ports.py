@@ -6,6 +6,7 @@ Every call is a scheduling point, and takes effect at one instant or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from flotilla.coordination import Turn
@@ -16,7 +17,7 @@ from tests.fakes import MemoryEventLog
 from tests.fakes.session_turns import MemorySessionTurns
 from tests.simulation.faults import Fault
 from tests.simulation.processes import Process, drive
-from tests.simulation.queues import FifoQueue
+from tests.simulation.queues import FifoQueue, Message
 
 _BATCH = 10
 
@@ -89,7 +90,10 @@ class Turns:
 
     async def put(self, tenant: str, session: str, turns: Sequence[Turn]) -> None:
         for turn in turns:
-            await self._process.call("turns", "put", lambda turn=turn: drive(self._store.put(tenant, session, [turn])))
+            await self._process.call("turns", "put", partial(self._put, tenant, session, turn))
+
+    def _put(self, tenant: str, session: str, turn: Turn) -> None:
+        drive(self._store.put(tenant, session, [turn]))
 
 
 class Lanes:
@@ -111,7 +115,7 @@ class Lanes:
             sent: list[bool] = []
             if wanted:
                 try:
-                    sent = await self._process.call("lanes", "send_batch", lambda found=wanted: self._send_all(found))
+                    sent = await self._process.call("lanes", "send_batch", partial(self._send_all, wanted))
                 except StoreUnavailableError:
                     sent = [False] * len(wanted)
             answers = dict(zip([message.deduplication_id for message in wanted], sent, strict=True))
@@ -174,24 +178,35 @@ class Depths:
 
 
 class Receipts:
-    """What is done with the messages of one queue. Each entry of a call can fail alone, and nobody says so."""
+    """What is done with the messages of one queue. Each entry of a call can fail alone, and nobody says so.
 
-    def __init__(self, process: Process, queue: FifoQueue, dead_letters: FifoQueue | None) -> None:
+    Args:
+        deleted: Told of each message that is deleted.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        queue: FifoQueue,
+        dead_letters: FifoQueue | None,
+        deleted: Callable[[FifoQueue, Message], None],
+    ) -> None:
         self._process = process
         self._queue = queue
         self._dead_letters = dead_letters
+        self._deleted = deleted
 
     async def set_visibility(self, timeouts: Sequence[tuple[Delivery, int]]) -> None:
         for start in range(0, len(timeouts), _BATCH):
             chunk = timeouts[start : start + _BATCH]
             await self._process.call(
-                "receipts", "set_visibility", lambda chunk=chunk: self._set_visibility(chunk), best_effort=True
+                "receipts", "set_visibility", partial(self._set_visibility, chunk), best_effort=True
             )
 
     async def delete(self, deliveries: Sequence[Delivery]) -> None:
         for start in range(0, len(deliveries), _BATCH):
             chunk = deliveries[start : start + _BATCH]
-            await self._process.call("receipts", "delete", lambda chunk=chunk: self._delete(chunk), best_effort=True)
+            await self._process.call("receipts", "delete", partial(self._delete, chunk), best_effort=True)
 
     async def put_aside(self, delivery: Delivery, reason: str) -> None:
         await self._process.call("receipts", "put_aside", lambda: self._put_aside(delivery))
@@ -205,7 +220,9 @@ class Receipts:
 
     def _delete(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            self._queue.delete(self._process.scheduler.now, delivery.receipt_handle)
+            message = self._queue.delete(self._process.scheduler.now, delivery.receipt_handle)
+            if message is not None:
+                self._deleted(self._queue, message)
 
     def _put_aside(self, delivery: Delivery) -> None:
         assert self._dead_letters is not None

@@ -61,7 +61,7 @@ class Process:
         self.faults = faults
         self.trace = trace
         self.clock = SkewedClock(scheduler, faults.skew())
-        self.loop = ProcessLoop(scheduler, self)
+        self.loop = ProcessLoop(scheduler, self)  # type: ignore[abstract]  # what it lacks is for I/O
         self.alive = True
         self.calls = 0
         self.stage: Stage | None = None

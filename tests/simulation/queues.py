@@ -47,6 +47,7 @@ class FifoQueue:
         delay_seconds: How long every message is held back at first.
         max_receive_count: After so many hand-outs a message goes to `dead_letters`.
         changed: Called when something may have become receivable sooner than was known.
+        buried: Told of each message that goes to `dead_letters`.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class FifoQueue:
         self.name = name
         self.visibility_seconds = visibility_seconds
         self.changed: Callable[[], None] = lambda: None
+        self.buried: Callable[[Message], None] = lambda message: None
         self.groups: dict[str, list[Message]] = {}
         self.sends = 0
         self._delay_seconds = delay_seconds
@@ -124,6 +126,7 @@ class FifoQueue:
     def _bury(self, now: float, message: Message) -> None:
         assert self._dead_letters is not None
         self._remove(message)
+        self.buried(message)
         # SQS moves it as it is, whatever was sent before.
         self._dead_letters._add(now, message.message_id, message.body, message.group, 0.0)
 

@@ -13,7 +13,17 @@ from flotilla.agents.catalog import Catalog
 from flotilla.agents.loader import AgentLoader
 from flotilla.events import Event
 from flotilla.models import Delivery
-from flotilla.ports import Archive, Flights, LaneDepths, Pauses, PayloadStore, ReadModel, Watchlist
+from flotilla.ports import (
+    Archive,
+    EventLog,
+    Flights,
+    LaneDepths,
+    Pauses,
+    PayloadStore,
+    ReadModel,
+    SessionTurns,
+    Watchlist,
+)
 from flotilla.primitives.ladder import Ladder
 from flotilla.retention_ports import RetentionLedger
 from flotilla.services.archive_logs import LogArchiver
@@ -82,7 +92,16 @@ class ReconcilerTools:
 
 
 class Roles:
-    """Wires processes over the stores and queues of one fleet. A planted fault is a role that is wired otherwise."""
+    """Wires processes over the stores and queues of one fleet.
+
+    The parts that a process is made of are attributes, so that a planted fault can wire in one that is broken.
+    """
+
+    batches: type[BatchService] = BatchService
+    flights: type[SingleFlight] = SingleFlight
+    submits: type[SubmitService] = SubmitService
+    projectors: type[Projector] = Projector
+    archivers: type[LogArchiver] = LogArchiver
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
@@ -91,7 +110,7 @@ class Roles:
 
     # Ports of a process.
 
-    def log(self, process: Process) -> Log:
+    def log(self, process: Process) -> EventLog:
         return Log(process, self.fleet.log, self.fleet.append, self.fleet.history.decided)
 
     def claim_check(self, process: Process) -> ClaimCheck:
@@ -109,9 +128,12 @@ class Roles:
     def archive(self, process: Process) -> Archive:
         return cast(Archive, Store(process, "archive", self.fleet.archive))
 
+    def sends(self, process: Process) -> Lanes:
+        return Lanes(process, self.fleet.lanes)
+
     def dispatch(self, process: Process, *, schedules: bool = True) -> Dispatch:
         return Dispatch(
-            lanes=Lanes(process, self.fleet.lanes),
+            lanes=self.sends(process),
             delays=Delays(process, self.fleet.tiers),
             schedules=Schedules(process, self.fleet.schedules) if schedules else None,
             ladder=self.ladder,
@@ -126,13 +148,16 @@ class Roles:
 
     def single_flight(self, process: Process, chance: random.Random) -> SingleFlight:
         flights = cast(Flights, Store(process, "flights", self.fleet.flights))
-        return SingleFlight(flights, self.log(process), self.claim_check(process), process.clock, chance)
+        return self.flights(flights, self.log(process), self.claim_check(process), process.clock, chance)
 
-    def turns(self, process: Process) -> Turns:
+    def pause_board(self, process: Process) -> PauseBoard:
+        return PauseBoard(self.pauses(process), process.clock)
+
+    def turns(self, process: Process) -> SessionTurns:
         return Turns(process, self.fleet.turns)
 
     def receipts(self, process: Process, queue: FifoQueue, dead_letters: FifoQueue | None) -> Receipts:
-        return Receipts(process, queue, dead_letters)
+        return Receipts(process, queue, dead_letters, self.fleet.deleted)
 
     def worker(self, process: Process, lane: str) -> AttemptTools:
         """As the worker's handler."""
@@ -143,7 +168,7 @@ class Roles:
             receipts=self.receipts(process, self.fleet.lanes[lane], self.fleet.dead[lane]),
             dispatch=self.dispatch(process, schedules=False),
             gate=Gate(
-                pauses=PauseBoard(self.pauses(process), process.clock),
+                pauses=self.pause_board(process),
                 flights=self.single_flight(process, chance),
                 clock=process.clock,
                 random=chance,
@@ -163,7 +188,7 @@ class Roles:
         now_ms = tools.clock.now_ms()
         process = cast(SimulatedWatchdog, tools.watchdog).process
         invocation = Invocation(request_id, now_ms, now_ms + int((ends - process.scheduler.now) * 1000))
-        result = await BatchService(tools).run(batch, invocation)
+        result = await self.batches(tools).run(batch, invocation)
         if invocation.overruns.count:
             await tools.receipts.delete(result.done)
             process.die("a thread outlived its attempt")
@@ -185,7 +210,7 @@ class Roles:
         clock = process.clock
         logs = self.open_logs(process)
         return ApiTools(
-            submit=SubmitService(log=self.log(process), dispatch=dispatch, claim_check=claim_check, clock=clock),
+            submit=self.submits(log=self.log(process), dispatch=dispatch, claim_check=claim_check, clock=clock),
             cancel=CancelService(logs=logs, schedules=Schedules(process, self.fleet.schedules), clock=clock),
             redrive=RedriveService(
                 logs=logs, dispatch=dispatch, claim_check=claim_check, catalog=self.catalog, lanes=LANES, clock=clock
@@ -200,7 +225,7 @@ class Roles:
     def relay(self, process: Process, queue: FifoQueue) -> RelayTools:
         """As the relay's handler."""
         relay = Relay(
-            lanes=Lanes(process, self.fleet.lanes),
+            lanes=self.sends(process),
             lane_names=LANES,
             delays=Delays(process, self.fleet.tiers),
             ladder=self.ladder,
@@ -235,10 +260,10 @@ class Roles:
 
     def projector(self, process: Process) -> Projector:
         """As the projector's handler."""
-        return Projector(
+        return self.projectors(
             log=self.log(process),
             views=self.views(process),
-            archiver=LogArchiver(self.archive(process)),
+            archiver=self.archivers(self.archive(process)),
             ledger=cast(RetentionLedger, Store(process, "views", self.fleet.ledger)),
             retention_days=RETENTION_DAYS,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.simulation import workload as workloads
@@ -11,13 +11,12 @@ from tests.simulation.checker import Violation, check
 from tests.simulation.clients import Clients
 from tests.simulation.faults import FaultPlan
 from tests.simulation.loop import LivelockError
-from tests.simulation.processes import Trace, true_ms
+from tests.simulation.roles import Roles
+from tests.simulation.tally import tally
 from tests.simulation.workload import Workload
 from tests.simulation.world import World
 
 HORIZON_SECONDS = 10 * 86_400.0
-
-MakeWorld = Callable[[FaultPlan, Workload, int, Trace | None], World]
 
 
 @dataclass
@@ -27,19 +26,31 @@ class Outcome:
     Attributes:
         seconds: Virtual time that passed.
         steps: Callbacks that ran.
+        tally: What occurred in it, how often.
+        trace: What happened, step by step, if that was asked for.
     """
 
+    plan: FaultPlan
+    workload: Workload
     violations: list[Violation]
     seconds: float
     steps: int
-    tasks: int
+    tally: Counter[str]
     trace: list[str] = field(default_factory=list)
 
 
 def run(
-    plan: FaultPlan, workload: Workload, seed: int, *, traced: bool = False, make_world: MakeWorld = World
+    plan: FaultPlan, workload: Workload, seed: int, *, traced: bool = False, roles: type[Roles] | None = None
 ) -> Outcome:
-    """Run one history and judge it."""
+    """Run one history and judge it.
+
+    Args:
+        plan: What goes wrong.
+        workload: What is asked of the fleet.
+        seed: Of all that is left to chance.
+        traced: Keep a record of every step.
+        roles: Another wiring than the system's own.
+    """
     lines: list[str] = []
     world: World | None = None
 
@@ -47,7 +58,7 @@ def run(
         assert world is not None
         lines.append(f"{world.scheduler.now:12.3f}  {text}")
 
-    world = make_world(plan, workload, seed, trace if traced else None)
+    world = World(plan, workload, seed, trace if traced else None, roles or Roles)
     violations: list[Violation] = []
     try:
         clients = Clients(world)
@@ -61,17 +72,14 @@ def run(
         if clients.broken is not None:
             raise clients.broken
         violations += check(world)
-        return Outcome(violations, world.scheduler.now, world.scheduler.steps, len(workload.tasks), lines)
+        return Outcome(plan, workload, violations, world.scheduler.now, world.scheduler.steps, tally(world), lines)
     finally:
         world.clear()
 
 
-def run_seed(seed: int, *, traced: bool = False, make_world: MakeWorld = World) -> Outcome:
+def run_seed(seed: int, *, traced: bool = False, roles: type[Roles] | None = None) -> Outcome:
     """The history that follows from a seed."""
     rng = random.Random(seed)
     workload = workloads.drawn(rng)
     plan = FaultPlan.drawn(rng)
-    return run(plan, workload, seed, traced=traced, make_world=make_world)
-
-
-__all__ = ["Outcome", "run", "run_seed", "true_ms"]
+    return run(plan, workload, seed, traced=traced, roles=roles)

@@ -47,7 +47,7 @@ class ScheduleStore:
         self.waiting.pop(key, None)
         now = self._scheduler.now
         self._target.send(now, body, group, hashlib.sha256(body.encode()).hexdigest())
-        if self._faults.happens(self._faults.plan.twice, now):
+        if self._faults.happens("twice", now):
             self.waiting[key] = self._scheduler.at(now + 400, None, self._fire, (key, body, group))
 
 

@@ -111,7 +111,7 @@ class SimulatedThreads:
 
     async def __call__(self, function: Callable[..., T], *args: Any) -> T:
         faults = self._process.faults
-        slow = faults.happens(faults.plan.slow_threads, self._process.scheduler.now)
+        slow = faults.happens("slow_threads", self._process.scheduler.now)
         await asyncio.sleep(faults.fraction() * LONG_THREAD_SECONDS if slow else faults.latency())
         return function(*args)
 

@@ -44,12 +44,12 @@ class Shard:
             self._reading.live = False
         if not self.records:
             return
-        now, plan = self._scheduler.now, self._faults.plan
+        now = self._scheduler.now
         taken = self.records[: BATCHES[self._faults.choice(len(BATCHES))]]
         batch = list(enumerate(taken))
-        if self._seen and self._faults.happens(plan.twice, now):
+        if self._seen and self._faults.happens("twice", now):
             batch += [(len(taken), event) for event in self._seen[-self._faults.choice(5) - 1 :]]
-        if self._faults.happens(plan.shuffle, now):
+        if self._faults.happens("shuffle", now):
             batch.sort(key=lambda _: self._faults.fraction())
         self._busy = True
 

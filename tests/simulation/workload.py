@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from flotilla.services.submit import task_id_for
 
+AGENTS = ("sim.work", "sim.work", "sim.work", "sim.cached", "sim.remember", "sim.plain")
 SESSIONS = ("red", "blue")
 LANES = ("standard", "batch")
 
@@ -44,7 +46,7 @@ class Submit:
     def key(self) -> str:
         return f"key {self.number}"
 
-    @property
+    @cached_property
     def task_id(self) -> str:
         return task_id_for(self.tenant, self.key)
 
@@ -142,12 +144,15 @@ def drawn(rng: random.Random) -> Workload:
     troubled = rng.choice((0.0, 0.15, 0.5))
     delayed = rng.choice((0.0, 0.0, 0.3))
     late = rng.choice((0.0, 0.0, 0.3))
-    tasks = [_task(rng, number, sessions, troubled, delayed, late) for number in range(count)]
+    agents = AGENTS if rng.random() < 0.85 else ("sim.cached",)
+    tasks = [_task(rng, number, agents, sessions, troubled, delayed, late) for number in range(count)]
     clients = []
     for mine in _parts(rng, tasks):
         operations: list[Operation] = list(_submits(rng, mine))
         for task in mine:
-            if rng.random() < 0.12:
+            if task.seconds >= 1 and rng.random() < 0.25:
+                _interrupt(rng, operations, task)
+            if rng.random() < 0.1:
                 _insert(rng, operations, Cancel(task.number))
             if rng.random() < (0.4 if set(task.moves) & {"permanent", "bad_output", "fail", "crash"} else 0.05):
                 operations += [Wait(rng.choice(WAITS)), Redrive(task.number, rng.choice((None, ("ok",))))]
@@ -158,15 +163,21 @@ def drawn(rng: random.Random) -> Workload:
         clients=tuple(clients),
         concurrency=rng.choice((1, 2, 3, 4)),
         worker_timeout_seconds=rng.choice((30.0, 60.0, 180.0)),
-        max_receive_count=500 if rng.random() < 0.9 else rng.choice((25, 60)),
+        max_receive_count=500 if rng.random() < 0.9 else rng.choice((8, 25)),
         inline_bytes=rng.choice((1000, 1000, 60)),
     )
 
 
 def _task(
-    rng: random.Random, number: int, sessions: tuple[str, ...], troubled: float, delayed: float, late: float
+    rng: random.Random,
+    number: int,
+    agents: tuple[str, ...],
+    sessions: tuple[str, ...],
+    troubled: float,
+    delayed: float,
+    late: float,
 ) -> Submit:
-    agent = rng.choice(("sim.work", "sim.work", "sim.work", "sim.cached", "sim.remember", "sim.plain"))
+    agent = rng.choice(agents)
     session = rng.choice(sessions) if sessions and rng.random() < 0.7 else None
     if agent == "sim.remember" and session is None:
         session = SESSIONS[0]
@@ -216,6 +227,13 @@ def _insert(rng: random.Random, operations: list[Operation], operation: Operatio
     """Somewhere among the others, sometimes some time after the one before it."""
     place = int(rng.random() * (len(operations) + 1))
     operations[place:place] = [Wait(rng.choice(WAITS)), operation] if rng.random() < 0.7 else [operation]
+
+
+def _interrupt(rng: random.Random, operations: list[Operation], task: Submit) -> None:
+    """Cancel or pause a task that takes a while, while it runs."""
+    place = operations.index(task) + 1 if task in operations else len(operations)
+    interruption = Cancel(task.number) if rng.random() < 0.6 else Hold("agent", task.agent, rng.choice((5.0, 60.0)))
+    operations[place:place] = [Wait(rng.choice((0.2, 1.0, 3.0))), interruption]
 
 
 def _hold(rng: random.Random) -> Hold:

@@ -52,7 +52,7 @@ class World(Fleet):
         projector = self._small("projector", self.roles.projector, self.roles.project)
         self.shards += [Shard(projector, self.scheduler, self.faults) for _ in range(SHARDS)]
         self._reconciler = self._function("reconciler", RECONCILER_SECONDS, self.roles.reconciler, self.roles.reconcile)
-        self._ticks = 0
+        self.ticks = 0
         self._next_tick: Timer | None = None
 
     def _map_queues(self, roles: Roles) -> None:
@@ -92,13 +92,13 @@ class World(Fleet):
             return False
         if not self.open_tasks:
             return True
-        if self._ticks < MAX_TICKS and (self._next_tick is None or not self._next_tick.live):
-            wait = min(FIRST_TICK_SECONDS * 1.3**self._ticks, LAST_TICK_SECONDS)
+        if self.ticks < MAX_TICKS and (self._next_tick is None or not self._next_tick.live):
+            wait = min(FIRST_TICK_SECONDS * 1.3**self.ticks, LAST_TICK_SECONDS)
             self._next_tick = self.scheduler.at(self.scheduler.now + wait, None, self._tick)
         return False
 
     def _tick(self) -> None:
-        self._ticks += 1
+        self.ticks += 1
         if self._next_tick is not None:
             self._next_tick.live = False
         self._reconciler.invoke(None, lambda fine, result: None)

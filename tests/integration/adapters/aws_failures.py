@@ -33,30 +33,29 @@ def answering_with(client: Any, operation: str, code: str) -> Iterator[None]:
 
 
 @contextmanager
-def _raising(client: Any, operation: str, error: type[Exception], *, carried_out: bool) -> Iterator[None]:
-    """Calls of `operation` fail instead of being sent, or after they were carried out."""
+def _raising(client: Any, event: str, operation: str, error: Exception) -> Iterator[None]:
+    """Calls of `operation` fail when they come to `event`."""
 
-    def fail(request: Any, event_name: str, **_: Any) -> None:
+    def fail(event_name: str, **_: Any) -> None:
         if event_name.endswith(f".{operation}"):
-            raise error(endpoint_url=request.url)
+            raise error
 
-    # What stands in for AWS listens to the same event; the failure comes before it or after it.
-    register = client.meta.events.register_last if carried_out else client.meta.events.register_first
-    register("before-send", fail)
+    # What stands in for AWS may listen to the same event.
+    client.meta.events.register_first(event, fail)
     try:
         yield
     finally:
-        client.meta.events.unregister("before-send", fail)
+        client.meta.events.unregister(event, fail)
 
 
 def unreachable(client: Any, operation: str) -> AbstractContextManager[None]:
     """Calls of `operation` (as AWS names it) do not get through."""
-    return _raising(client, operation, EndpointConnectionError, carried_out=False)
+    return _raising(client, "before-send", operation, EndpointConnectionError(endpoint_url=client.meta.endpoint_url))
 
 
 def answers_lost(client: Any, operation: str) -> AbstractContextManager[None]:
     """Calls of `operation` get through and are carried out; their answers are lost."""
-    return _raising(client, operation, ReadTimeoutError, carried_out=True)
+    return _raising(client, "response-received", operation, ReadTimeoutError(endpoint_url=client.meta.endpoint_url))
 
 
 @contextmanager

@@ -1,11 +1,13 @@
-"""An AWS in memory for each module of adapter tests, with fresh tables, bucket and queues for each test.
+"""An AWS for each module of adapter tests, with fresh tables, buckets and queues for each test.
 
-The clients check what they are given against the services' models, which the functions' own do not, and try
-each call once: what is tried again is the business of whoever calls the adapter.
+Each test is run twice: on moto in this process, and on an embedded engine into which nothing is deployed. The clients
+check what they are given against the services' models, which the functions' own do not, and try each call once: what is
+tried again is the business of whoever calls the adapter.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,9 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
+from local.engine_process import engine_url, start_engine, stop_engine
+from local.instance import Instance
+from local.progress import Step
 from tests.aws_resources import make_bucket, make_queues, make_table
 from tests.synthesis import ACCOUNT, REGION, Templates
 
@@ -25,13 +30,33 @@ if TYPE_CHECKING:
 ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"})
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[boto3.Session]:
-    with pytest.MonkeyPatch.context() as environment, mock_aws():
+@pytest.fixture(scope="session")
+def bare_engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where an embedded engine answers that holds nothing."""
+    instance = Instance(root=tmp_path_factory.mktemp("bare-engine"), port=0, owner_pid=os.getpid())
+    instance.make_directories()
+    try:
+        yield engine_url(start_engine(instance, Step("engine")))
+    finally:
+        stop_engine(instance)
+
+
+@pytest.fixture(scope="module", params=["moto", "engine"])
+def aws(request: pytest.FixtureRequest) -> Iterator[boto3.Session]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            environment.delenv(name)
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            environment.setenv(name, os.devnull)
+        # The engine takes an access key that looks like an account for the account.
+        session = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="testing", region_name=REGION)
+        if request.param == "engine":
+            environment.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("bare_engine_url"))
+            yield session
+            return
         environment.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
-        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
-            environment.delenv(name, raising=False)
-        yield boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+        with mock_aws():
+            yield session
 
 
 @pytest.fixture(scope="module")

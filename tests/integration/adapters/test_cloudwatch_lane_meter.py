@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from botocore.stub import Stubber
 
+from flotilla.clock import SystemClock
 from flotilla.cloudwatch.lane_meter import CloudWatchLaneMeter, Measured
 from flotilla.models import LaneReading
+from tests.contracts.lane_status import LaneMeterContract, Measure
 from tests.fakes import ManualClock, run_on_thread
 from tests.integration.adapters.aws_failures import ERRORS, answering_with, unreachable
+from tests.integration.adapters.conftest import ONCE
 from tests.synthesis import REGION
 
 if TYPE_CHECKING:
@@ -28,8 +32,7 @@ LANES = {
 
 @pytest.fixture
 def cloudwatch() -> CloudWatchClient:
-    once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
-    return boto3.client("cloudwatch", REGION, aws_access_key_id="testing", aws_secret_access_key="testing", config=once)
+    return boto3.client("cloudwatch", REGION, aws_access_key_id="testing", aws_secret_access_key="testing", config=ONCE)
 
 
 @pytest.fixture
@@ -49,14 +52,63 @@ def meter(cloudwatch: CloudWatchClient, clock: ManualClock) -> CloudWatchLaneMet
     return CloudWatchLaneMeter(lambda: cloudwatch, LANES, clock, run_on_thread)
 
 
+_NUMBERS = count()
+
+
+class TestCloudWatchLaneMeter(LaneMeterContract):
+    """The contract, on metrics as SQS and Lambda publish them."""
+
+    @pytest.fixture
+    def lanes(self) -> dict[str, Measured]:
+        # Metrics cannot be deleted: each test has its own.
+        number = next(_NUMBERS)
+        return {name: Measured(f"fleet{number}-{name}.fifo", f"fleet{number}-{name}") for name in ("standard", "batch")}
+
+    @pytest.fixture
+    def metrics(self, aws: boto3.Session) -> CloudWatchClient:
+        return aws.client("cloudwatch", config=ONCE)
+
+    @pytest.fixture
+    def meter(self, metrics: CloudWatchClient, lanes: dict[str, Measured]) -> CloudWatchLaneMeter:
+        return CloudWatchLaneMeter(lambda: metrics, lanes, SystemClock(), run_on_thread)
+
+    @pytest.fixture
+    def measure(self, metrics: CloudWatchClient, lanes: dict[str, Measured]) -> Measure:
+        def measure(lane: str, reading: LaneReading, minutes_ago: int) -> None:
+            at = datetime.fromtimestamp(SystemClock().now_ms() / 1000 - 60 * minutes_ago, UTC)
+            found = [
+                ("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", lanes[lane].queue, reading.oldest_seconds),
+                ("AWS/Lambda", "ConcurrentExecutions", "FunctionName", lanes[lane].function, reading.concurrency),
+            ]
+            for namespace, metric, dimension, name, value in found:
+                if value is not None:
+                    metrics.put_metric_data(
+                        Namespace=namespace,
+                        MetricData=[
+                            {
+                                "MetricName": metric,
+                                "Dimensions": [{"Name": dimension, "Value": name}],
+                                "Timestamp": at,
+                                "Value": value,
+                            }
+                        ],
+                    )
+
+        return measure
+
+
 def latest(meter: CloudWatchLaneMeter) -> dict[str, LaneReading]:
     return dict(asyncio.run(meter.latest()))
 
 
 def measured(**values: list[float]) -> dict[str, Any]:
-    """CloudWatch's answer; what is not named has no values."""
-    ids = ("oldest0", "running0", "oldest1", "running1")
-    return {"MetricDataResults": [{"Id": each, "Values": values.get(each, [])} for each in ids]}
+    """CloudWatch's answer, the newest values first; what is not named has none."""
+    times = [datetime(2023, 11, 14, 22, minute, tzinfo=UTC) for minute in (12, 11, 10)]
+    results = []
+    for each in ("oldest0", "running0", "oldest1", "running1"):
+        found = values.get(each, [])
+        results.append({"Id": each, "Values": found, "Timestamps": times[: len(found)]})
+    return {"MetricDataResults": results}
 
 
 def query(query_id: str, namespace: str, metric: str, dimension: str, value: str) -> dict[str, Any]:

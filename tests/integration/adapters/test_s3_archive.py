@@ -12,7 +12,9 @@ import pytest
 from flotilla.errors import CorruptLogError, RetryableError, StoreUnavailableError
 from flotilla.events import Kind
 from flotilla.s3.archive import S3Archive
+from flotilla.s3.archive_scan import S3ArchiveScan
 from tests.contracts.archive import KEY, ArchiveContract
+from tests.contracts.mending import ArchiveScanContract
 from tests.fakes import run_on_thread
 from tests.integration.adapters.aws_failures import answering_with, answers_lost, unreachable
 from tests.logs import log_of
@@ -28,8 +30,29 @@ def archive(s3: S3Client, archive_bucket: str) -> S3Archive:
     return S3Archive(lambda: s3, archive_bucket, run_on_thread)
 
 
+@pytest.fixture
+def archive_scan(s3: S3Client, archive_bucket: str) -> S3ArchiveScan:
+    return S3ArchiveScan(lambda: s3, archive_bucket, run_on_thread)
+
+
 class TestS3Archive(ArchiveContract):
     """The contract, on the bucket that the template makes."""
+
+
+class TestS3ArchiveScan(ArchiveScanContract):
+    """The contract, on the bucket that the template makes."""
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError", "NoSuchBucket", "AccessDenied"])
+def test_a_scan_that_fails_is_retryable(archive_scan: S3ArchiveScan, s3: S3Client, code: str) -> None:
+    with answering_with(s3, "list_objects_v2", code), pytest.raises(StoreUnavailableError):
+        asyncio.run(archive_scan.keys(None, limit=5))
+    with answering_with(s3, "get_object", code), pytest.raises(StoreUnavailableError):
+        asyncio.run(archive_scan.logs(KEY))
+    with unreachable(s3, "ListObjectsV2"), pytest.raises(StoreUnavailableError):
+        asyncio.run(archive_scan.keys("a", limit=5))
+    with unreachable(s3, "GetObject"), pytest.raises(StoreUnavailableError):
+        asyncio.run(archive_scan.logs(KEY))
 
 
 def test_an_object_is_lines_of_json_for_whoever_comes_to_read_it(

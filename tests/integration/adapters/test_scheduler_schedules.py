@@ -6,16 +6,19 @@ import asyncio
 import calendar
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 
 from flotilla.errors import StoreUnavailableError
-from flotilla.models import TaskMessage
+from flotilla.models import TaskMessage, canonical_json
 from flotilla.scheduler.schedules import EventBridgeSchedules, schedule_name
+from flotilla.services.claim_check import ClaimCheck
+from stacks.settings_model import Payloads
 from tests.contracts.schedules import AT_MS, LATER, Scheduled, SchedulesContract, put
-from tests.fakes import run_on_thread
+from tests.fakes import MemoryPayloadStore, run_on_thread
 from tests.integration.adapters.aws_failures import ERRORS, answering_with, answers_lost, requests_of, unreachable
 from tests.integration.adapters.conftest import ONCE
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 GROUP = "fleet"
 ROLE_ARN = "arn:aws:iam::000000000000:role/fleet-schedules"
+LARGEST_INPUT_BYTES = 256_000
+"""What EventBridge Scheduler takes, in the stricter reading of its 256 KB."""
+
 TARGET_ARN = "arn:aws:sqs:eu-central-1:000000000000:fleet-delay-1.fifo"
 
 
@@ -124,3 +130,30 @@ def test_a_schedule_that_cannot_be_removed_is_left_to_fire(
     with unreachable(scheduler, "DeleteSchedule"):
         asyncio.run(schedules.remove("tsk_1", 0))
     assert len(scheduler.list_schedules(GroupName=GROUP)["Schedules"]) == 1
+
+
+@pytest.mark.parametrize("character", ["<", "\x7f", "ä", "€", "\N{CROISSANT}", '"', "\x00", "x"])
+def test_the_largest_message_fits_a_schedule(
+    schedules: EventBridgeSchedules, scheduler: EventBridgeSchedulerClient, character: str
+) -> None:
+    (largest,) = [each.le for each in Payloads.model_fields["inline_bytes"].metadata if hasattr(each, "le")]
+    room = largest - len(canonical_json(""))
+    value = character * (room // (len(canonical_json(character).encode()) - 2))
+    claim_check = ClaimCheck(MemoryPayloadStore(), inline_bytes=largest)
+    payload = asyncio.run(claim_check.check_in("t" * 256, LATER.task_id, value))
+    assert payload.ref is None, "it is part of the message"
+    message = replace(
+        LATER,
+        input=payload,
+        tenant="\N{CROISSANT}" * 256,
+        agent="a" * 128,
+        agent_version="v" * 64,
+        lane="l" * 64,
+        trace="r" * 512,
+        deadline_ms=10**15,
+    )
+    with requests_of(scheduler, "CreateSchedule") as requests:
+        put(schedules, message)
+    (target,) = [request["Target"]["Input"] for request in requests]
+    assert len(target.encode()) <= LARGEST_INPUT_BYTES
+    assert TaskMessage.from_body(target) == message

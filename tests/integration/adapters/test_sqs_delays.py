@@ -1,8 +1,7 @@
-"""The delay ladder on SQS, and what can be seen of how much waits on a lane."""
+"""The delay ladder on SQS."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ import pytest
 from flotilla.errors import StoreUnavailableError
 from flotilla.models import TaskMessage
 from flotilla.sqs.delays import SqsDelays
-from flotilla.sqs.lane_depths import SqsLaneDepths
 from tests.contracts.delays import DELAYED, TIERS, DelaysContract, MessagesIn, delay
 from tests.fakes import run_on_thread
 from tests.integration.adapters.aws_failures import ERRORS, answering_with, answers_lost, requests_of, unreachable
@@ -94,19 +92,3 @@ def test_a_send_whose_answer_was_lost_may_be_repeated(sqs: SQSClient, delays: Sq
         delay(delays, 1, DELAYED)
     delay(delays, 1, DELAYED)
     assert len(received(sqs, tiers[1])) == 1
-
-
-def test_a_lanes_depth_is_what_could_be_handed_out_now(sqs: SQSClient, tiers: dict[int, str]) -> None:
-    depths = SqsLaneDepths(sqs, {"standard": tiers[1]}, run_on_thread)
-    assert asyncio.run(depths.waiting("standard")) == 0
-    for number in range(3):
-        sqs.send_message(QueueUrl=tiers[1], MessageBody=f"{number}", MessageGroupId=f"{number}")
-    sqs.receive_message(QueueUrl=tiers[1], MaxNumberOfMessages=1)
-    assert asyncio.run(depths.waiting("standard")) == 2
-
-
-def test_a_lane_that_does_not_answer_is_retryable(sqs: SQSClient, tiers: dict[int, str]) -> None:
-    depths = SqsLaneDepths(sqs, {"standard": tiers[1]}, run_on_thread)
-    for code in ERRORS:
-        with answering_with(sqs, "get_queue_attributes", code), pytest.raises(StoreUnavailableError):
-            asyncio.run(depths.waiting("standard"))

@@ -1,4 +1,4 @@
-"""How many messages lie on the lanes, counted by the queues that the templates make."""
+"""How many messages lie on the lanes and wait there, counted by the queues that the templates make."""
 
 from __future__ import annotations
 
@@ -7,56 +7,69 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flotilla.errors import RetryableError
+from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.models import LaneCounts
+from flotilla.sqs.lane_depths import SqsLaneDepths
 from flotilla.sqs.lane_queues import SqsLaneQueues
+from tests.contracts.lane_status import LaneDepthsContract, LaneQueuesContract, Lay
 from tests.fakes import run_on_thread
-from tests.integration.adapters.aws_failures import answers_lost, unreachable
+from tests.integration.adapters.aws_failures import ERRORS, answering_with, answers_lost, unreachable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+LANES = ("critical", "standard", "batch")
+
 
 @pytest.fixture
 def queues(sqs: SQSClient, queue_urls: dict[str, str]) -> SqsLaneQueues:
-    urls = {
-        name: (queue_urls[f"flotilla-{name}.fifo"], queue_urls[f"flotilla-{name}-dlq.fifo"])
-        for name in ("critical", "standard", "batch")
-    }
+    urls = {name: (queue_urls[f"flotilla-{name}.fifo"], queue_urls[f"flotilla-{name}-dlq.fifo"]) for name in LANES}
     return SqsLaneQueues(sqs, urls, run_on_thread)
 
 
-def put(sqs: SQSClient, url: str, count: int) -> None:
-    for number in range(count):
-        sqs.send_message(
-            QueueUrl=url, MessageBody="{}", MessageGroupId=f"g{number}", MessageDeduplicationId=f"d{number}"
-        )
+@pytest.fixture
+def depths(sqs: SQSClient, queue_urls: dict[str, str]) -> SqsLaneDepths:
+    return SqsLaneDepths(sqs, {name: queue_urls[f"flotilla-{name}.fifo"] for name in LANES}, run_on_thread)
 
 
-def counts(queues: SqsLaneQueues, lane: str = "standard") -> LaneCounts:
-    return asyncio.run(queues.counts(lane))
+@pytest.fixture
+def lay(sqs: SQSClient, queue_urls: dict[str, str]) -> Lay:
+    def put(url: str, count: int) -> None:
+        for number in range(count):
+            sqs.send_message(
+                QueueUrl=url, MessageBody="{}", MessageGroupId=f"g{number}", MessageDeduplicationId=f"d{number}"
+            )
+
+    def lay(lane: str, counts: LaneCounts) -> None:
+        url, dead = queue_urls[f"flotilla-{lane}.fifo"], queue_urls[f"flotilla-{lane}-dlq.fifo"]
+        put(url, counts.waiting + counts.in_flight)
+        sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=counts.in_flight)
+        put(dead, counts.undeliverable)
+        sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=1)
+
+    return lay
 
 
-def test_an_empty_lane_has_no_messages(queues: SqsLaneQueues) -> None:
-    assert counts(queues) == LaneCounts(0, 0, 0)
+class TestSqsLaneQueues(LaneQueuesContract):
+    """The contract, on the queues that the templates make."""
 
 
-def test_what_waits_what_is_in_flight_and_what_is_dead_are_told_apart(
-    sqs: SQSClient, queues: SqsLaneQueues, queue_urls: dict[str, str]
+class TestSqsLaneDepths(LaneDepthsContract):
+    """The contract, on the queues that the templates make."""
+
+
+def test_a_queue_that_does_not_answer_is_retryable(
+    sqs: SQSClient, queues: SqsLaneQueues, depths: SqsLaneDepths
 ) -> None:
-    put(sqs, queue_urls["flotilla-standard.fifo"], 7)
-    put(sqs, queue_urls["flotilla-standard-dlq.fifo"], 3)
-    sqs.receive_message(QueueUrl=queue_urls["flotilla-standard.fifo"], MaxNumberOfMessages=2)
-    sqs.receive_message(QueueUrl=queue_urls["flotilla-standard-dlq.fifo"], MaxNumberOfMessages=1)
-    assert counts(queues) == LaneCounts(waiting=5, in_flight=2, undeliverable=3)
-    assert counts(queues, "batch") == LaneCounts(0, 0, 0)
+    for operation_fails in (unreachable(sqs, "GetQueueAttributes"), answers_lost(sqs, "GetQueueAttributes")):
+        with operation_fails:
+            for asked in (queues.counts("standard"), depths.waiting("standard")):
+                with pytest.raises(RetryableError) as asking:
+                    asyncio.run(asked)  # type: ignore[arg-type]
+                assert asking.value.code == "lane_unavailable"
 
 
-def test_a_queue_that_does_not_answer_is_retryable(sqs: SQSClient, queues: SqsLaneQueues) -> None:
-    for operation_fails in (
-        unreachable(sqs, "GetQueueAttributes"),
-        answers_lost(sqs, "GetQueueAttributes"),
-    ):
-        with operation_fails, pytest.raises(RetryableError) as counting:
-            counts(queues)
-        assert counting.value.code == "lane_unavailable"
+def test_every_error_of_a_lane_is_retryable(sqs: SQSClient, depths: SqsLaneDepths) -> None:
+    for code in ERRORS:
+        with answering_with(sqs, "get_queue_attributes", code), pytest.raises(StoreUnavailableError):
+            asyncio.run(depths.waiting("standard"))

@@ -91,9 +91,6 @@ class Task:
     def has(self, kind: Kind) -> bool:
         return any(event.kind is kind for event in self.events)
 
-    def parked_by(self, reason: str) -> bool:
-        return any(event.kind is Kind.PARKED and event.body.get("reason") == reason for event in self.events)
-
     def at(self, moment: float) -> Sequence[Written]:
         """Its log as it stood just before a moment."""
         return [written for written in self.written if written.at < moment]

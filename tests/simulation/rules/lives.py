@@ -20,10 +20,10 @@ def ended(case: Case) -> Iterator[Violation]:
             kinds = " ".join(event.kind.value for event in task.events)
             yield Violation("liveness", f"{task.name} is {state.status}: {kinds[-300:]}")
     for answer in case.history.accepted():
-        if answer.task_id not in case.tasks:
+        if answer.task_id not in case.world.log.logs:
             yield Violation("liveness", f"task {answer.number} was promised and is in no log")
-        elif answer.task_id != case.tasks[answer.task_id].task_id:
-            yield Violation("answers", f"one idempotency key, two tasks: {answer.number}")
+        elif answer.task_id != case.world.workload.tasks[answer.number].task_id:
+            yield Violation("answers", f"task {answer.number} was promised by an id that is not its key's")
 
 
 def counted(case: Case) -> Iterator[Violation]:

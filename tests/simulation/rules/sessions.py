@@ -20,7 +20,12 @@ def _by_lane(case: Case) -> dict[Lane, list[Task]]:
         submit = task.submit
         if submit.session is not None:
             found.setdefault((submit.tenant, submit.session, submit.lane), []).append(task)
-    return {lane: tasks for lane, tasks in found.items() if not any(task.parked_by("receive_limit") for task in tasks)}
+    return {lane: tasks for lane, tasks in found.items() if not _broken_up(case, tasks)}
+
+
+def _broken_up(case: Case, tasks: list[Task]) -> bool:
+    """A message that SQS handed out too often is no longer in its queue, and what is behind it goes on."""
+    return any(task.task_id in case.history.buried for task in tasks)
 
 
 def in_order(case: Case) -> Iterator[Violation]:
@@ -60,8 +65,8 @@ def one_at_a_time(case: Case) -> Iterator[Violation]:
 
 def remembered(case: Case) -> Iterator[Violation]:
     """A session's memory is what its tasks added that succeeded, in the order in which they did, each once."""
-    names = {(task.submit.tenant, task.submit.session) for task in case if task.submit.session is not None}
-    for tenant, session in sorted((tenant, session) for tenant, session in names if session is not None):
+    names = {(task.submit.tenant, session) for task in case if (session := task.submit.session) is not None}
+    for tenant, session in sorted(names):
         tasks = [task for task in case if (task.submit.tenant, task.submit.session) == (tenant, session)]
         committed = sorted(
             (
@@ -80,7 +85,7 @@ def remembered(case: Case) -> Iterator[Violation]:
         if sorted(kept, key=repr) != sorted(said, key=repr):
             yield Violation("memory", f"session {session}: {len(said)} turns were committed, {len(kept)} are kept")
             continue
-        if len({task.submit.lane for task in tasks}) > 1 or any(task.parked_by("receive_limit") for task in tasks):
+        if len({task.submit.lane for task in tasks}) > 1 or _broken_up(case, tasks):
             continue  # side by side on two lanes: there is no order
         if kept != said or [position for _, position, _ in kept] != list(range(len(kept))):
             yield Violation("memory", f"session {session}: its turns are out of order: {[turn[:2] for turn in kept]}")

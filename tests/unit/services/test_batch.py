@@ -221,17 +221,51 @@ def test_a_redelivered_finished_task_is_done_at_once(fleet: Fleet) -> None:
     assert sample_agents.HISTORY.count(("echo", 1)) == 1
 
 
-def test_suspects_run_alone_after_the_others_are_committed(fleet: Fleet) -> None:
-    suspects = [submitted(fleet, "sample.echo", f"suspect {n}") for n in range(2)]
+def suspected(fleet: Fleet, count: int) -> list[str]:
+    """Tasks whose worker died with all of them."""
+    suspects = [submitted(fleet, "sample.echo", f"suspect {n}") for n in range(count)]
     for suspect in suspects:
         crashed(fleet, suspect, solo=False)
     fleet.clock.advance(10)
+    return suspects
+
+
+def test_a_suspect_runs_alone_after_the_others_are_committed(fleet: Fleet) -> None:
+    (suspect,) = suspected(fleet, 1)
     fresh = submitted(fleet, "sample.echo", "fresh")
-    deliveries = [*(fleet.delivery(suspect, 2) for suspect in suspects), fleet.delivery(fresh)]
-    assert len(run(fleet.deliver(*deliveries)).done) == 3
-    names = ["fresh", "suspect 0", "suspect 1"]
+    assert len(run(fleet.deliver(fleet.delivery(suspect, 2), fleet.delivery(fresh))).done) == 2
+    names = ["fresh", "suspect 0"]
     assert [(step, name) for name in names for step in ("echo", "echoed")] == sample_agents.HISTORY
-    assert all(run(fleet.log.read(suspect))[2].body["solo"] for suspect in suspects)
+    assert run(fleet.log.read(suspect))[2].body["solo"]
+    assert fleet.receipts.deleted == [fresh], "before the suspect began"
+
+
+def test_of_several_suspects_one_runs_and_the_others_go_back_at_once(fleet: Fleet) -> None:
+    """If the one kills its process, none of the others waits for that."""
+    suspects = suspected(fleet, 4)
+    result = run(fleet.deliver(*(fleet.delivery(suspect, 2) for suspect in suspects)))
+    assert (ids(result.done), ids(result.again)) == (suspects[:1], suspects[1:])
+    assert sample_agents.HISTORY == [("echo", "suspect 0"), ("echoed", "suspect 0")]
+    assert {task: seconds for task, seconds in fleet.receipts.visibility if task in suspects[1:]} == dict.fromkeys(
+        suspects[1:], 0
+    )
+
+
+def test_suspects_that_are_found_while_the_batch_runs_go_back_as_well(fleet: Fleet) -> None:
+    suspects = suspected(fleet, 3)
+    result = run(fleet.deliver(*(fleet.delivery(suspect) for suspect in suspects)))
+    assert (len(result.done), len(result.again)) == (1, 2)
+    last = dict(fleet.receipts.visibility)
+    assert [last[task] for task in ids(result.again)] == [0, 0]
+
+
+def test_a_batch_of_suspects_is_hidden_for_no_longer_than_one_of_them_takes(fleet: Fleet) -> None:
+    """Its process may die of that one, and the rest must come back soon."""
+    suspects = suspected(fleet, 10)
+    run(fleet.deliver(fleet.delivery(suspects[0], 2)))
+    alone = max(seconds for _, seconds in fleet.receipts.visibility)
+    run(fleet.deliver(*(fleet.delivery(suspect, 2) for suspect in suspects[1:])))
+    assert max(seconds for _, seconds in fleet.receipts.visibility) <= 2 * alone
 
 
 def test_an_attempt_lost_in_company_is_not_charged_and_one_lost_alone_is(fleet: Fleet) -> None:
@@ -241,6 +275,7 @@ def test_an_attempt_lost_in_company_is_not_charged_and_one_lost_alone_is(fleet: 
     crashed(fleet, culprit, solo=True)
     fleet.clock.advance(10)
     run(fleet.deliver(fleet.delivery(victim, 2), fleet.delivery(culprit, 2)))
+    run(fleet.deliver(fleet.delivery(culprit, 3)))
     assert run(fleet.state(victim)).status == "succeeded"
     state = run(fleet.state(culprit))
     assert (state.status, state.error.code) == ("dead_lettered", "worker_lost")

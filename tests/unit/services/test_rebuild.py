@@ -16,7 +16,7 @@ from flotilla.events import Event, Kind
 from flotilla.models import Status
 from flotilla.primitives.retention import DAY_MS, noticed_before_ms
 from flotilla.read_model import Entry
-from flotilla.retention_ports import Mended, ScanPage, Standing
+from flotilla.retention_ports import ScanPage
 from flotilla.services.project import entry_of_log
 from flotilla.services.rebuild import Rebuild, RebuildReport
 from flotilla.services.settle import Settlement, Sources
@@ -241,6 +241,7 @@ def test_an_entry_that_the_projector_brings_further_while_its_log_is_looked_up_s
 
     async def read_then_go_on(task_id: str) -> list[Event]:
         found = await read(task_id)
+        rebuilt.followed.log.read = read  # type: ignore[method-assign]
         await rebuilt.followed.follow(log[3:])
         return found
 
@@ -361,11 +362,3 @@ def test_tenants_and_agents_are_known_again(rebuilt: Rebuilt) -> None:
     before = rebuilt.followed.views.puts
     rebuilt()
     assert rebuilt.followed.views.puts - before >= 2
-
-
-def test_a_mender_that_finds_another_standing_leaves_it() -> None:
-    rebuilt = Rebuilt()
-    rebuilt.written(finished())
-    entry = rebuilt.entries["tsk_a"]
-    standing = Standing(entry.head_seq, entry.archive_key)
-    assert run(rebuilt.mender.mend(entry)) == Mended(False, standing)

@@ -16,7 +16,8 @@ from flotilla.primitives.retention import DAY_MS
 from flotilla.services.project import entry_of_log
 from flotilla.services.rebuild import Rebuild
 from flotilla.services.retention import KeeperReport, RetentionKeeper
-from tests.fakes.retention import MemoryLogRetention, MemoryLogScan
+from flotilla.services.settle import Settlement, Sources
+from tests.fakes.retention import MemoryArchiveScan, MemoryEntryMender, MemoryLogRetention, MemoryLogScan
 from tests.logs import START_MS, LogBuilder, log_of
 from tests.unit.services.fleet import run
 from tests.unit.services.projecting import Followed, Weather
@@ -261,25 +262,29 @@ def test_tenants_are_gone_through_each_for_itself() -> None:
     run(scene())
 
 
-def rebuild(followed: Followed, **options: float) -> Rebuild:
-    return Rebuild(
-        scan=MemoryLogScan(followed.log),
-        log=followed.log,
-        views=followed.views,
+def rebuild(followed: Followed) -> Rebuild:
+    archive = MemoryArchiveScan(followed.archive)
+    sources = Sources(scan=MemoryLogScan(followed.log), log=followed.log, archive=archive)
+    settlement = Settlement(
+        sources=sources,
+        mender=MemoryEntryMender(followed.views.entries),
+        ledger=followed.ledger,
         clock=followed.clock,
-        **options,  # type: ignore[arg-type]
+        retention_days=followed.retention_days,
     )
+    return Rebuild(sources=sources, views=followed.views, settlement=settlement, clock=followed.clock)
 
 
-def test_a_rebuilt_read_model_lets_the_keeper_do_its_work() -> None:
-    """Where entries were lost, what is archived is archived once more, rather than not known to be."""
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_rebuilt_read_model_lets_the_keeper_do_its_work(archive: bool) -> None:
+    """Where entries were lost and the archive is not read, what is archived is archived once more."""
     kept = Kept()
     log = living("tsk_1", Kind.SUCCEEDED)
 
     async def scene() -> None:
         await kept.followed.follow(log)
         kept.followed.views.entries.clear()
-        await rebuild(kept.followed).run()
+        await rebuild(kept.followed).run(archive=archive)
         await kept.pass_days(30)
         assert kept.followed.log.logs == {}
         assert await kept.whole("tsk_1") == log

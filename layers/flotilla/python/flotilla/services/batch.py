@@ -1,7 +1,11 @@
-"""One batch of messages: different groups at once, each group in order, suspects last and alone.
+"""One batch of messages: different groups at once, each group in order, one suspect last and alone.
 
 Invariant: a message is reported as done only when its task ended or it holds none; a failure
 holds back the rest of its own group, in order, and nothing else.
+
+Who shared a process with a task that killed it is a suspect as much as that task. So each of them gets
+a process to itself: this one takes one, when nothing of the rest of its batch depends on it any more,
+and the others go back at once, to other workers or to the next invocation. None waits for another's lease.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from flotilla.agents.catalog import AgentSpec, Catalog
@@ -97,11 +101,15 @@ class _Batch:
         if suspects and not self._time_for_both(others, suspects[0]):
             # Else a suspect on a lane full of long tasks would be put off for ever. Nothing of the others has
             # begun; another worker takes them.
-            for group in others:
-                await self._put_off(group, 0)
+            await self._leave_to_others(others)
             others = []
+        await self._leave_to_others(suspects[1:])
         unforeseen = await asyncio.gather(*(self._run_group(group, solo=solo) for group in others))
-        for suspect in (*suspects, *filter(None, unforeseen)):
+        suspects = [*suspects[:1], *filter(None, unforeseen)]
+        await self._leave_to_others(suspects[1:])
+        for suspect in suspects[:1]:
+            # Else what is behind them in their sessions would wait as long as they do if this one dies.
+            await self._tools.receipts.delete(self._result.done)
             await self._run_group(suspect, solo=True)
         await self._shortened
         return self._result
@@ -137,6 +145,11 @@ class _Batch:
                     await self._put_off(group[position:], after_seconds)
                     break
         return ()
+
+    async def _leave_to_others(self, groups: Iterable[Sequence[_Item]]) -> None:
+        """Give groups of which nothing has begun back at once."""
+        for group in groups:
+            await self._put_off(group, 0)
 
     async def _put_off(self, rest: Sequence[_Item], after_seconds: int) -> None:
         """Keep what is left of a group. It becomes visible together, so that it is handed out in order."""
@@ -201,13 +214,9 @@ def _seconds_for(group: Sequence[_Item]) -> float:
 def _seconds_needed(groups: Sequence[Sequence[_Item]]) -> float:
     """The longest this batch can take.
 
-    Groups that were handed out before may hold suspects, which run one after the other at the end.
+    Groups that were handed out before may be suspects, of which one runs after the others.
     """
-    longest = 0.0
-    one_by_one = 0.0
-    for group in groups:
-        seconds = _seconds_for(group)
-        longest = max(longest, seconds)
-        if group[0].delivery.receive_count > 1:
-            one_by_one += seconds
-    return longest + one_by_one + SKEW_SECONDS
+    longest = max(map(_seconds_for, groups), default=0.0)
+    repeated = [group for group in groups if group[0].delivery.receive_count > 1]
+    last = max(map(_seconds_for, repeated), default=0.0) if len(groups) > 1 else 0.0
+    return longest + last + SKEW_SECONDS

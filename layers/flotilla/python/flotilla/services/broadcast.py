@@ -99,6 +99,8 @@ class Broadcaster:
         Returns:
             Position of the first event that must come again, with all after it; None where all is told.
         """
+        if not events:
+            return None  # nor is it the time to learn who asks for what: what is learnt is kept for a while
         try:
             asked_for = await self._directory.asked_for()
         except RetryableError as error:

@@ -101,7 +101,7 @@ class Rebuild:
             archive: Read the archive too; else entries of tasks that the table has no more stay as they are.
 
         Raises:
-            RetryableError: A store did not answer for about a minute. What was done is done; a repeat begins anew.
+            RetryableError: A store did not answer for half a minute. What was done is done; a repeat begins anew.
         """
         self._report, self._keys, self._introduced = RebuildReport(), None, set()
         if archive:
@@ -201,12 +201,14 @@ class Rebuild:
 
     async def _live(self, log: list[Event]) -> None:
         task_id = log[0].task_id
-        if [event.seq for event in log] != list(range(len(log))):
+        if not _whole(log):
             # Written while it was read, or begun to be dropped; the log itself knows.
             log = await patiently(self._clock, lambda: self._sources.log.read(task_id))
             if not log or log[0].seq != 0:
                 return  # what is left of it says nothing
         try:
+            if not _whole(log):  # also behind the part of it that an entry follows
+                raise CorruptLogError(f"{task_id}: events are missing")
             entry = entry_of_log(log)
         except CorruptLogError:
             if await self._begun_to_be_dropped(log):
@@ -238,3 +240,7 @@ class Rebuild:
         self._introduced.add(member)
         stored = await patiently(self._clock, lambda: self._views.put(entry))
         self._report.stored += stored
+
+
+def _whole(log: list[Event]) -> bool:
+    return [event.seq for event in log] == list(range(len(log)))

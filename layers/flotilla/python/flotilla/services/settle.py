@@ -95,7 +95,7 @@ class Settlement:
                 entry's word for where its log is archived is doubted.
 
         Raises:
-            RetryableError: A store did not answer for about a minute.
+            RetryableError: A store did not answer for half a minute.
             CorruptLogError: An archived log is none.
         """
         mended = await self._mend(entry)
@@ -107,7 +107,7 @@ class Settlement:
                 # It stands as it did before the logs were read, and none of them reaches so far.
                 mended = await patiently(self._clock, lambda: self._mender.mend(entry, over=there))
                 set_back = mended.stored
-                logger.warning("entry set back", extra={"task_id": entry.task_id, "from_seq": there.head_seq})
+                logger.warning("entry said too much", extra={"task_id": entry.task_id, "head_seq": there.head_seq})
         elif known_keys is not None and await self._archived_nowhere(entry, there.archive_key, known_keys):
             # The retention keeper must not believe it.
             unarchived = replace(entry, archive_key=None)
@@ -120,7 +120,7 @@ class Settlement:
         """Whether the object at `key` has a log of the task with all of `events` in it.
 
         Raises:
-            RetryableError: The archive did not answer for about a minute.
+            RetryableError: The archive did not answer for half a minute.
             CorruptLogError: The object holds no logs.
         """
         archived = await self._archived_log(key, events[0].task_id)
@@ -170,7 +170,7 @@ class Settlement:
 
 
 async def patiently(clock: Clock, call: Callable[[], Awaitable[T]]) -> T:
-    """Call until the store answers, for about a minute.
+    """Call until the store answers, for half a minute.
 
     Raises:
         RetryableError: It did not; or at once, where it answered with what is of a later version.

@@ -1,0 +1,106 @@
+"""Twenty thousand histories, of which none may break a rule, and all together must have met everything."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.run import run_seed
+from tests.simulation.soak import Found, in_parallel
+
+HISTORIES = 20_000
+
+# In how many of them each thing has to occur at the least: about half of what it was when this was written.
+LEAST = {
+    "accepted": 9900,
+    "answered from a cache": 800,
+    "attempt_failed": 1900,
+    "call: crash after": 2000,
+    "call: crash before": 2000,
+    "call: failed": 2100,
+    "call: late effect": 2000,
+    "call: lost answer": 1900,
+    "call: slow": 1900,
+    "cancelled": 2800,
+    "dead: attempts_exhausted": 1100,
+    "dead: permanent": 1500,
+    "dead: worker_lost": 870,
+    "dead_lettered": 3000,
+    "delayed": 2300,
+    "expired": 1100,
+    "fault: expire": 2400,
+    "fault: outage": 170,
+    "fault: recycle": 5400,
+    "fault: shuffle": 4800,
+    "fault: skew": 5800,
+    "fault: slow_threads": 1200,
+    "fault: twice": 2700,
+    "fault: undeleted": 2700,
+    "parked": 3400,
+    "parked: circuit_open": 680,
+    "parked: late_start": 160,
+    "parked: paused": 1700,
+    "parked: rate_limited": 620,
+    "parked: receive_limit": 29,
+    "parked: single_flight": 280,
+    "parked: store_unavailable": 710,
+    "pause": 3200,
+    "process died": 7400,
+    "reconciler ran": 720,
+    "redriven": 600,
+    "redriven to success": 450,
+    "remembered": 3400,
+    "run died": 1700,
+    "run timed out": 610,
+    "session of several": 5000,
+    "started": 9800,
+    "step_recorded": 6800,
+    "submit repeated": 3000,
+    "succeeded": 9600,
+    "taken over": 1900,
+}
+
+
+@pytest.fixture(scope="session")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """What came of all histories, run once, on all cores, whatever the number of processes that run tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if shared.name.startswith("popen-"):
+        shared = shared.parent
+    kept = shared / "histories.pickle"
+    with Path(f"{kept}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            together = Found()
+            for some in in_parallel(0, HISTORIES):
+                together.add(some)
+            kept.write_bytes(pickle.dumps(together))
+    found: Found = pickle.loads(kept.read_bytes())  # noqa: S301 - written above
+    return found
+
+
+def test_no_history_breaks_a_rule(found: Found) -> None:
+    assert found.histories == HISTORIES
+    assert not found.violations, f"{len(found.violations)} histories break a rule\n{found.report()}"
+
+
+def test_the_histories_are_not_empty(found: Found) -> None:
+    """Whatever can go wrong did, and whatever a task can go through some did."""
+    short = {what: (found.tally[what], least) for what, least in LEAST.items() if found.tally[what] < least}
+    assert not short, f"too few histories with: {short}"
+
+
+def test_a_history_follows_from_its_seed() -> None:
+    def told(seed: int) -> str:
+        return hashlib.sha256("\n".join(run_seed(seed, traced=True).trace).encode()).hexdigest()
+
+    logging.disable(logging.CRITICAL)
+    try:
+        assert [told(seed) for seed in range(20)] == [told(seed) for seed in range(20)]
+    finally:
+        logging.disable(logging.NOTSET)
