@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from flotilla.clock import rfc3339
+from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.events import TaskState
 from flotilla.models import Payload, canonical_json
 from flotilla.services.claim_check import ClaimCheck
+
+logger = logging.getLogger("flotilla.api")
 
 MAX_INLINE_BYTES = 1_048_576
 """A value whose JSON is longer is shown as a link."""
@@ -17,6 +22,7 @@ MAX_INLINE_BYTES = 1_048_576
 MAX_LISTED_BYTES = 4096
 """A value whose JSON is longer is left out of lists: a hundred tasks must fit one response."""
 
+_VALUES = ("input", "output")
 _MAY_BE_LARGE = ("input", "output", "labels")
 
 _NO_USAGE: dict[str, Any] = {
@@ -28,6 +34,15 @@ _NO_USAGE: dict[str, Any] = {
     "cost_usd": 0.0,
     "cached": False,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is shown of a value: itself, a link to it, or that it is gone."""
+
+    value: Any = None
+    link: str | None = None
+    gone: bool = False
 
 
 def task_path(task_id: str) -> str:
@@ -50,18 +65,17 @@ class TaskViews:
     async def show(self, state: TaskState) -> dict[str, Any]:
         """The task. `input_url` and `output_url` stand beside a null only where the value is too large.
 
+        A value that is gone from the payload store is null, and named by `omitted`: the rest of the task is shown all
+        the same.
+
         Raises:
-            RetryableError: The payload store did not answer.
+            StoreUnavailableError: The payload store did not answer.
         """
-        (task_input, input_url), (output, output_url) = await asyncio.gather(
-            self._value_or_link(state.input), self._value_or_link(state.output)
-        )
-        view = _view(state, task_input, output)
-        if input_url is not None:
-            view["input_url"] = input_url
-        if output_url is not None:
-            view["output_url"] = output_url
-        return view
+        shown = dict(zip(_VALUES, await asyncio.gather(*map(self._shown, (state.input, state.output))), strict=True))
+        view = _view(state, shown["input"].value, shown["output"].value)
+        view |= {f"{name}_url": each.link for name, each in shown.items() if each.link is not None}
+        gone = [name for name, each in shown.items() if each.gone]
+        return view | {"omitted": gone} if gone else view
 
     def show_in_list(self, state: TaskState) -> dict[str, Any]:
         """The task as one of many: a value that is not small is null, and named by `omitted`."""
@@ -74,12 +88,18 @@ class TaskViews:
         omitted = [name for name in _MAY_BE_LARGE if name in outside or _size(view[name]) > MAX_LISTED_BYTES]
         return view | dict.fromkeys(omitted) | {"omitted": omitted} if omitted else view
 
-    async def _value_or_link(self, payload: Payload | None) -> tuple[Any, str | None]:
+    async def _shown(self, payload: Payload | None) -> _Shown:
         if payload is None:
-            return None, None
+            return _Shown()
         if payload.ref is not None and payload.size_bytes > MAX_INLINE_BYTES:
-            return None, self._download_link(payload.ref)
-        return await self._claim_check.check_out(payload), None
+            return _Shown(link=self._download_link(payload.ref))
+        try:
+            return _Shown(await self._claim_check.check_out(payload))
+        except StoreUnavailableError:
+            raise
+        except RetryableError:
+            logger.error("a payload is gone", extra={"key": payload.ref})
+            return _Shown(gone=True)
 
 
 def _size(value: Any) -> int:

@@ -234,6 +234,16 @@ def test_a_task_that_kills_its_workers_holds_up_its_session_until_it_is_given_up
     assert len(actors(tenant, elsewhere_id)) <= 2
 
 
+def test_a_task_whose_input_is_gone_ends_and_can_be_looked_at(engine: Engine, tenant: FleetClient) -> None:
+    task_id = tenant.accepted("diagnostics.echo", {"value": "x" * 100_000}, delay_seconds=3, max_attempts=2)
+    objects, bucket = engine.client("s3"), engine.info.outputs["PayloadsBucket"]
+    (found,) = objects.list_objects_v2(Bucket=bucket, Prefix=f"tenants/demo/tasks/{task_id}/")["Contents"]
+    objects.delete_object(Bucket=bucket, Key=found["Key"])
+    task = tenant.finished(task_id)
+    assert (task["status"], task["error"]["code"], task["attempt"]) == ("dead_lettered", "payload_missing", 2)
+    assert (task["input"], task["omitted"]) == (None, ["input"])
+
+
 def test_a_message_that_nobody_can_read_on_the_delay_ladder_delays_nothing_there(
     engine: Engine, tenant: FleetClient, command: Command
 ) -> None:

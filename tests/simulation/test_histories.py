@@ -14,6 +14,7 @@ from tests.simulation.run import run_seed
 from tests.simulation.soak import Found, in_parallel
 
 HISTORIES = 20_000
+PARTS = [range(first, first + HISTORIES // 4) for first in range(0, HISTORIES, HISTORIES // 4)]
 
 # In how many of them each thing has to occur at the least: about half of what it was when this was written.
 LEAST = {
@@ -66,32 +67,45 @@ LEAST = {
 }
 
 
+class Histories:
+    """What came of histories, which are run once, whatever the number of processes that run tests."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def of(self, seeds: range) -> Found:
+        """What came of these; run on all cores if nobody has yet."""
+        kept = self._directory / f"histories-{seeds.start}.pickle"
+        with Path(f"{kept}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                together = Found()
+                for some in in_parallel(seeds.start, len(seeds)):
+                    together.add(some)
+                kept.write_bytes(pickle.dumps(together))
+        found: Found = pickle.loads(kept.read_bytes())  # noqa: S301 - written above
+        return found
+
+
 @pytest.fixture(scope="session")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """What came of all histories, run once, on all cores, whatever the number of processes that run tests."""
+def histories(tmp_path_factory: pytest.TempPathFactory) -> Histories:
     shared = tmp_path_factory.getbasetemp()
-    if shared.name.startswith("popen-"):
-        shared = shared.parent
-    kept = shared / "histories.pickle"
-    with Path(f"{kept}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            together = Found()
-            for some in in_parallel(0, HISTORIES):
-                together.add(some)
-            kept.write_bytes(pickle.dumps(together))
-    found: Found = pickle.loads(kept.read_bytes())  # noqa: S301 - written above
-    return found
+    return Histories(shared.parent if shared.name.startswith("popen-") else shared)
 
 
-def test_no_history_breaks_a_rule(found: Found) -> None:
-    assert found.histories == HISTORIES
+@pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+def test_no_history_breaks_a_rule(seeds: range, histories: Histories) -> None:
+    found = histories.of(seeds)
+    assert found.histories == len(seeds)
     assert not found.violations, f"{len(found.violations)} histories break a rule\n{found.report()}"
 
 
-def test_the_histories_are_not_empty(found: Found) -> None:
+def test_the_histories_are_not_empty(histories: Histories) -> None:
     """Whatever can go wrong did, and whatever a task can go through some did."""
-    short = {what: (found.tally[what], least) for what, least in LEAST.items() if found.tally[what] < least}
+    together = Found()
+    for seeds in PARTS:
+        together.add(histories.of(seeds))
+    short = {what: (together.tally[what], least) for what, least in LEAST.items() if together.tally[what] < least}
     assert not short, f"too few histories with: {short}"
 
 

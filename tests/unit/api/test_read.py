@@ -86,6 +86,15 @@ def test_an_output_in_the_store_is_shown_inline_and_a_very_large_one_as_a_link(a
     assert (shown["output"], shown["output_url"]) == (None, "https://link.example/20")
 
 
+def test_a_task_is_shown_though_its_output_is_gone_from_the_store(api: Api, task_id: str) -> None:
+    api.append(task_id, Kind.STARTED, {"lease_until_ms": 0})
+    gone = {"ref": "tenants/acme/gone.json", "bytes": 5000, "sha256": "0" * 64}
+    api.append(task_id, Kind.SUCCEEDED, {"output": gone})
+    shown = task(api, task_id)
+    assert (shown["status"], shown["output"], shown["omitted"]) == ("succeeded", None, ["output"])
+    assert shown["input"] == {"value": 1}
+
+
 @pytest.mark.parametrize("character", ["ä", '"', "\\", "\U0001f600", "\x00"])
 def test_the_largest_task_that_is_shown_inline_fits_a_response(api: Api, character: str) -> None:
     room = 1_000_000 // len(json.dumps(character, ensure_ascii=False).encode())

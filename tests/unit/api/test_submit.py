@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flotilla.errors import RetryableError
+from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.events import Event, Kind
 from tests.fakes import MemoryEventLog
 from tests.gateway_events import http_event, identity
@@ -91,7 +91,7 @@ class WriteOnly:
         pass
 
     async def get(self, key: str) -> bytes:
-        raise RetryableError("no reading here")
+        raise StoreUnavailableError("no reading here")
 
 
 @pytest.mark.parametrize(("agent", "lane"), [("echo", "standard"), ("sleep", "batch")])
@@ -224,6 +224,7 @@ def test_a_finished_task_whose_output_cannot_be_read_is_answered_accepted(api: A
                 api.append(task_id, Kind.SUCCEEDED, {"output": output})
             return await MemoryEventLog.read(self, task_id)
 
+    api.payloads = WriteOnly()
     api.log = LosesOutput(api, reads=99)
     answer = api.submit(None, prefer="wait=5")
     assert (answer.status, answer.json()["status"]) == (202, "queued")

@@ -174,11 +174,13 @@ def test_a_dead_letter_redriven_at_the_last_moment_is_kept() -> None:
     run(scene())
 
 
-@given(st.randoms(use_true_random=False), st.integers(1, 6), st.integers(0, 30))
-def test_nothing_is_lost_whatever_tasks_do_and_stores_fail(
-    dice: random.Random, retention_days: int, percent: int
-) -> None:
-    """The projector gets all records in time; the keeper is away for up to three days; calls fail at random."""
+@given(st.integers(0, 2**32), st.integers(1, 6), st.integers(0, 30))
+def test_nothing_is_lost_whatever_tasks_do_and_stores_fail(seed: int, retention_days: int, percent: int) -> None:
+    """The projector gets all records in time; the keeper is away for up to three days; calls fail at random.
+
+    By a generator of its own: dice that Hypothesis throws can fall badly for ever.
+    """
+    dice = random.Random(seed)
     kept = Kept(retention_days)
     tasks = [LogBuilder(f"tsk_{number}") for number in range(3)]
     kinds = [kind for kind in Kind if kind not in (Kind.ACCEPTED, Kind.REDRIVEN)]
