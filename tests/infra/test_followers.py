@@ -27,11 +27,13 @@ def record(event_name: str, kind: Kind) -> dict[str, Any]:
     return {"eventName": event_name, "dynamodb": {"NewImage": {"kind": {"S": kind.value}}}}
 
 
-@pytest.mark.parametrize("name", FOLLOWERS)
-def test_a_follower_starts_with_the_oldest_event_and_gathers_them_for_a_second(templates: Templates, name: str) -> None:
+@pytest.mark.parametrize(("name", "seconds"), [("projector", 2), ("broadcaster", 1)])
+def test_a_follower_starts_with_the_oldest_event_and_gathers_them_for_a_moment(
+    templates: Templates, name: str, seconds: int
+) -> None:
     mapping = stream_mapping(templates, name)
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
-    assert mapping["MaximumBatchingWindowInSeconds"] == 1
+    assert mapping["MaximumBatchingWindowInSeconds"] == seconds
     assert mapping["EventSourceArn"].startswith(f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/flotilla-events/stream/")
 
 

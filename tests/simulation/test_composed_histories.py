@@ -28,7 +28,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@settings(_SETTINGS, max_examples=400)
+@settings(_SETTINGS, max_examples=250)
 @given(plan=plans(), workload=workloads(), seed=st.integers(0, 2**32))
 def test_no_composed_history_breaks_a_rule(plan: FaultPlan, workload: Workload, seed: int) -> None:
     assert not run(plan, workload, seed).violations

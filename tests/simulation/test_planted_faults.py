@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 
@@ -9,6 +10,8 @@ import pytest
 
 from tests.simulation.planted import FAULTS
 from tests.simulation.run import run_seed
+from tests.simulation.soak import run_some
+from tests.simulation.telling import tell
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +34,13 @@ def test_a_planted_fault_is_found_and_is_to_blame(name: str) -> None:
             assert not run_seed(seed).violations
             return
     pytest.fail(f"{name} ({fault.broken}) was not found within {WITHIN} histories by {sorted(fault.found_by)}")
+
+
+def test_a_history_that_breaks_a_rule_is_told_with_the_command_that_shows_it_again() -> None:
+    found = run_some(0, 3, "early-acknowledgement")
+    assert sorted(found.violations) == [0, 1, 2]
+    assert "seed 1: [deleted] " in found.report()
+    assert "-m tests.simulation --seed 1\n" in found.report()
+    told = io.StringIO()
+    tell(run_seed(1, traced=True, roles=FAULTS["early-acknowledgement"].roles), told)
+    assert "\nBROKEN [deleted] " in told.getvalue()

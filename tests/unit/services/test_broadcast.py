@@ -442,5 +442,7 @@ def test_a_log_that_retention_has_dropped_is_passed_over(stage: Stage) -> None:
     assert stage.told() == []
 
 
-def test_an_empty_batch_is_done(stage: Stage) -> None:
+def test_an_empty_batch_is_done_and_teaches_nothing(stage: Stage) -> None:
+    """It only gets a process ready: an endpoint that is registered next must not wait for what was learnt now."""
     assert stage.tell() is None
+    assert stage.endpoints.calls == []
