@@ -109,3 +109,19 @@ class InvalidInputError(FlotillaError):
     def __init__(self, message: str, errors: list[tuple[str, str]]) -> None:
         super().__init__(message)
         self.errors = errors
+
+
+class CircuitOpenError(ParkedError):
+    """Calls are held back because what they call is down.
+
+    Args:
+        circuit: Whose calls.
+        retry_after_seconds: When it is worth looking again, spread so that what was held back does not come at once.
+        message: Why, where it is another reason.
+    """
+
+    default_code = "circuit_open"
+
+    def __init__(self, circuit: str, *, retry_after_seconds: float, message: str = "") -> None:
+        super().__init__(message or f"{circuit} is not available", retry_after_seconds=retry_after_seconds)
+        self.circuit = circuit

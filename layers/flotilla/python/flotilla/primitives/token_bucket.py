@@ -200,16 +200,19 @@ def plan(
         now_ms: As `reckoned_ms` says.
         skew_ms: How wrong clocks may be, either way.
         others_milli: What others are likely to have drawn since. Only a guess, which can cost a write and no more.
+
+    Raises:
+        ValueError: More is needed than the bucket ever holds.
     """
     rate, burst = limit.rate_per_minute, limit.burst_milli
+    if wish.need_milli > burst:
+        raise ValueError("more is needed than the bucket ever holds")
     if known is None:
         # The making lies as far in the future as this clock may be slow, so that nobody's clock can gain on it by more
         # than the declared skew. Until then the bucket is credited nothing; it begins full.
         based_ms = now_ms + skew_ms
         empty = credited_milli(rate, based_ms)
         amount = _amount(wish, burst, rate)
-        if wish.need_milli > amount:
-            return Refuse(ms_to_credit(rate, wish.need_milli - burst) - wish.within_ms)
         return Make(Bucket(empty - burst + amount, rate, based_ms, now_ms, 1), amount)
     at_ms = max(now_ms, known.based_ms)
     credited = credited_milli(rate, at_ms)

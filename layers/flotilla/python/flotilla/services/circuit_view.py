@@ -1,0 +1,202 @@
+"""A circuit as one environment knows it: at most so old, read once for all who ask, and never in the way.
+
+Failure policy: open. While the store does not answer, what was last known holds until its time is over, and after that
+calls go on, guarded by what this environment sees for itself (`LocalGuard`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from random import Random
+
+from flotilla.circuit_ports import CircuitStore, Transition, Transitions
+from flotilla.clock import Clock
+from flotilla.errors import RetryableError
+from flotilla.primitives.circuit import CircuitRecord, CircuitState
+from flotilla.primitives.circuit_policy import CircuitPolicy
+
+logger = logging.getLogger("flotilla.circuit")
+
+Step = Callable[[CircuitRecord], CircuitRecord | None]
+
+_PATIENCE_SECONDS = 0.5
+"""Longest that a call waits to be told how the circuit is."""
+
+_LOOK_GAP_MS = 100
+"""However often calls fail, the store is not asked more often."""
+
+_TRIES = 8
+"""Steps that others may make in between before one is given up: at most a few probes end at once."""
+
+
+class LoggedTransitions:
+    """`Transitions` that are log lines."""
+
+    async def tell(self, transition: Transition) -> None:
+        """See `Transitions.tell`."""
+        before, after = transition.before, transition.after
+        opened = after.state is CircuitState.OPEN
+        logger.log(
+            logging.WARNING if opened else logging.INFO,
+            "circuit changed",
+            extra={
+                "circuit": transition.circuit,
+                "from_state": before.state.value,
+                "to_state": after.state.value,
+                "mode": after.mode.value,
+                "version": after.version,
+                "reason": after.reason,
+                "cooldown_ms": after.cooldown_ms if opened else 0,
+                "by": after.by,
+            },
+        )
+
+
+class CircuitView:
+    """What is known of one circuit.
+
+    Args:
+        circuit: Its name.
+        policy: Its settings.
+        store: Where its record is kept.
+        transitions: Told of the steps that are made here.
+        clock: Tells how old an answer is.
+        random: Spreads the reads of a fleet.
+        patience_seconds: A store that has not answered by then counts as one that is down.
+    """
+
+    def __init__(
+        self,
+        circuit: str,
+        policy: CircuitPolicy,
+        store: CircuitStore,
+        transitions: Transitions,
+        clock: Clock,
+        random: Random,
+        patience_seconds: float = _PATIENCE_SECONDS,
+    ) -> None:
+        self._circuit = circuit
+        self._policy = policy
+        self._store = store
+        self._transitions = transitions
+        self._clock = clock
+        self._random = random
+        self._patience_seconds = patience_seconds
+        self._asked_ms: int | None = None
+        self._good_for_ms = 0
+        self._failed_ms: int | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._reading_ms = 0
+        self.record = CircuitRecord()
+        self.down = False
+
+    def suspect(self, now_ms: int) -> None:
+        """A call has failed: the next one looks before it is made."""
+        self._failed_ms = now_ms
+
+    async def fresh(self) -> CircuitRecord:
+        """The record, read anew where it is too old or a call has failed since it was read."""
+        now_ms = self._clock.now_ms()
+        age_ms = None if self._asked_ms is None else now_ms - self._asked_ms
+        if age_ms is None or not 0 <= age_ms < self._good_for_ms:
+            await self.look(consistent=False)
+        elif self._failed_ms is not None and self._asked_ms is not None and self._failed_ms >= self._asked_ms:
+            if age_ms >= _LOOK_GAP_MS:
+                await self.look(consistent=True)
+        return self.record
+
+    async def look(self, *, consistent: bool) -> CircuitRecord:
+        """The record as it is now; as it was known where the store does not answer."""
+        reading = self._reading_in_flight(consistent)
+        # `wait` neither cancels the read when a waiter is cancelled nor when it takes too long: others wait for it too.
+        done, _ = await asyncio.wait({reading}, timeout=self._patience_seconds)
+        if done:
+            reading.result()
+        elif self._reading is reading:
+            self._reading = None
+            self._known(self._clock.now_ms())
+            self.unavailable("it does not answer in time")
+        return self.record
+
+    async def known_since(self, moment_ms: int) -> CircuitRecord:
+        """The record as it was at `moment_ms` or later."""
+        if self._asked_ms is None or self._asked_ms < moment_ms:
+            await self.look(consistent=True)
+        return self.record
+
+    async def move(self, step: Step) -> CircuitRecord:
+        """Make a step from the record as it is, or as it turns out to be; none where `step` sees no cause.
+
+        Returns:
+            The record after it, whoever made it. Where the store does not answer, as it was known.
+        """
+        for _ in range(_TRIES):
+            before = self.record
+            after = step(before)
+            if after is None:
+                break
+            asked_ms = self._clock.now_ms()
+            try:
+                there = await self._store.transition(self._circuit, after)
+            except RetryableError as error:
+                self.unavailable(error.message)
+                break
+            self._learn(after if there is None else there, asked_ms)
+            if there is None:
+                await self._tell(Transition(self._circuit, before, after))
+                break
+        return self.record
+
+    def unavailable(self, why: str) -> None:
+        """The store did not answer."""
+        if not self.down:
+            logger.warning(
+                "protection unavailable, calls go on",
+                extra={"code": "circuits_unavailable", "circuit": self._circuit, "error": why},
+            )
+        self.down = True
+
+    def _reading_in_flight(self, consistent: bool) -> asyncio.Task[None]:
+        """The read under way, or a new one.
+
+        One that was begun before a call failed may bring what was before it, and one that is older than an answer may
+        be was begun before this process was frozen between two invocations.
+        """
+        reading, now_ms = self._reading, self._clock.now_ms()
+        if reading is not None and not reading.done() and 0 <= now_ms - self._reading_ms < _LOOK_GAP_MS:
+            return reading
+        self._reading_ms = now_ms
+        self._reading = asyncio.ensure_future(self._read(consistent, now_ms))
+        return self._reading
+
+    async def _read(self, consistent: bool, asked_ms: int) -> None:
+        try:
+            found = await self._store.read(self._circuit, consistent=consistent)
+        except RetryableError as error:
+            self._known(asked_ms)  # asked again later, not by every call
+            self.unavailable(error.message)
+            return
+        if self.down:
+            logger.info("protection is back", extra={"circuit": self._circuit})
+        self.down = False
+        self._learn(found, asked_ms)
+
+    def _learn(self, found: CircuitRecord, asked_ms: int) -> None:
+        # A slow or eventually consistent read may bring what has been overtaken.
+        if found.version >= self.record.version:
+            self.record = found
+        self._known(asked_ms)
+
+    def _known(self, asked_ms: int) -> None:
+        if self._asked_ms is not None and asked_ms < self._asked_ms:
+            return
+        self._asked_ms = asked_ms
+        self._good_for_ms = int(self._policy.state_ttl_ms * (1 + self._random.random() / 4))
+
+    async def _tell(self, transition: Transition) -> None:
+        try:
+            await self._transitions.tell(transition)
+        except RetryableError as error:
+            logger.warning("a circuit's change was not told", extra={"circuit": self._circuit, "error": error.message})
