@@ -30,7 +30,6 @@ _AUTHORIZER_TIMEOUT_SECONDS = 10
 
 _ACCESS_LOG = {
     "request_id": "$context.requestId",
-    "at": "$context.requestTime",
     "source_ip": "$context.identity.sourceIp",
     "method": "$context.httpMethod",
     "path": "$context.path",

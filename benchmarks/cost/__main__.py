@@ -45,6 +45,7 @@ def _count(info: LocalInfo, layer: Path, environments: dict[str, Any], *, batche
         "tasks": _TASKS,
         "batched": batched,
         "input_characters": _INPUT_CHARACTERS,
+        "stream_batches": _stream_batches(info),
     }
     environment = {
         **os.environ,
@@ -56,6 +57,14 @@ def _count(info: LocalInfo, layer: Path, environments: dict[str, Any], *, batche
     process = subprocess.run(command, env=environment, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
     count: dict[str, Any] = json.loads(process.stdout)
     return count
+
+
+def _stream_batches(info: LocalInfo) -> dict[str, int]:
+    """How the deployed projector's records are gathered."""
+    fleet_name = info.outputs["EventsTable"].removesuffix("-events")
+    answer = client("lambda", info.engine_url).list_event_source_mappings(FunctionName=f"{fleet_name}-projector")
+    (mapping,) = answer["EventSourceMappings"]
+    return {"window_ms": mapping["MaximumBatchingWindowInSeconds"] * 1000, "most": mapping["BatchSize"]}
 
 
 def _deployed(info: LocalInfo, instance: Instance, progress: Progress) -> tuple[Path, dict[str, Any], dict[str, int]]:

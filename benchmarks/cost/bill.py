@@ -14,7 +14,7 @@ WAIT_MS = {"authorizer": 0, "api": 15, "worker": 20, "projector": 15}
 ONE_PROCESSOR_MB = 1769
 """A function with so much memory has one processor, one with less a share of it."""
 
-ACCESS_LOG_BYTES = 430
+ACCESS_LOG_BYTES = 385
 """A line of the gateway's access log, with ids of the usual length."""
 
 _BYTES_IN_GB = 1_000_000_000

@@ -23,8 +23,6 @@ _AGENT = "diagnostics.echo"
 _LANE = "standard"
 _API_BATCH = 100
 _LANE_BATCH = 10
-_WINDOW_MS = 1000
-_STREAM_BATCH = 500
 _ITEM_OVERHEAD_BYTES = 100
 """Of an item, beside its content, as DynamoDB charges its storage."""
 
@@ -119,7 +117,7 @@ class Pipeline:
         """Hand what is new in the stream to the projector, window by window, as the event source does."""
         records = self._records()
         self._meter.stored_bytes += sum(_item_bytes(record) for record in records[self._followed :])
-        for window in _windows(records[self._followed :]):
+        for window in _windows(records[self._followed :], **self._request["stream_batches"]):
             failed = self.run("projector", stream_event(window))["batchItemFailures"]
             if failed:
                 raise RuntimeError(f"the projector failed: {failed}")
@@ -149,17 +147,17 @@ def _item_bytes(record: dict[str, Any]) -> int:
     )
 
 
-def _windows(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _windows(records: Sequence[dict[str, Any]], *, window_ms: int, most: int) -> Iterator[list[dict[str, Any]]]:
     """The batches that an event source with a window makes of the records, by when each event was written."""
     window: list[dict[str, Any]] = []
     ends_ms = 0
     for record in records:
         at_ms = int(record["dynamodb"]["NewImage"]["at_ms"]["N"])
-        if window and (at_ms >= ends_ms or len(window) == _STREAM_BATCH):
+        if window and (at_ms >= ends_ms or len(window) == most):
             yield window
             window = []
         if not window:
-            ends_ms = at_ms + _WINDOW_MS
+            ends_ms = at_ms + window_ms
         window.append(record)
     if window:
         yield window

@@ -134,7 +134,7 @@ def _worst(bounds: list[_Bounds]) -> float:
 def main() -> int:
     """Measure, print and keep the result; exit status 1 where a start came too late for a pause."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pause", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     progress = Progress()
     with fleet(progress) as (_, info):

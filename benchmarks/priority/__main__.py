@@ -19,7 +19,7 @@ from local.instance import LocalInfo
 from local.progress import Progress
 
 _BACKLOG = 2000
-_SLEEP_SECONDS = 1.0
+_SLEEP_SECONDS = 2.0
 _PROBES = 150
 _PACE_SECONDS = 0.2
 _AIM = 1.5

@@ -34,8 +34,8 @@ class MemoryCircuits:
     async def transition(self, circuit: str, record: CircuitRecord) -> CircuitRecord | None:
         self.writes += 1
         await self.answer()
-        there = self.records.get(circuit, CircuitRecord())
-        if there.version == record.version - 1:
+        there = self.records.get(circuit)
+        if there is None or there.version == record.version - 1:
             self.records[circuit] = record
             return None
         return None if there == record else there

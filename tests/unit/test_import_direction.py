@@ -14,7 +14,7 @@ LIBRARY = REPOSITORY / "layers" / "flotilla" / "python" / "flotilla"
 BOTTOM = {"errors", "clock", "models", "broadcast", "coordination", "read_model"}
 PURE = BOTTOM | {"events", "primitives"}
 ADAPTERS = {"cloudwatch", "dynamo", "eventbridge", "outbound", "s3", "scheduler", "sns", "sqs"}
-PORTS = {"ports", "broadcast_ports", "retention_ports"}
+PORTS = {"ports", "broadcast_ports", "budget_ports", "limit_ports", "retention_ports"}
 
 # Part of the library → parts it may import.
 ALLOWED = {

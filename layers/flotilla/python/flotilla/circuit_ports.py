@@ -31,7 +31,7 @@ class ProbeLease:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A circuit has made a step.
+    """A circuit has come to another state, or somebody else decides about it.
 
     Attributes:
         circuit: Its name.
@@ -57,7 +57,7 @@ class CircuitStore(Protocol):
         ...
 
     async def transition(self, circuit: str, record: CircuitRecord) -> CircuitRecord | None:
-        """Store `record`, if what is stored is of the version before it.
+        """Store `record`, if nothing is stored or what is stored is of the version before it.
 
         The first step of a circuit also puts its name among `names`, before the step.
 

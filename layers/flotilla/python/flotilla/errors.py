@@ -125,3 +125,50 @@ class CircuitOpenError(ParkedError):
     def __init__(self, circuit: str, *, retry_after_seconds: float, message: str = "") -> None:
         super().__init__(message or f"{circuit} is not available", retry_after_seconds=retry_after_seconds)
         self.circuit = circuit
+
+
+class LimitedError(ParkedError):
+    """A limit allows no more for now.
+
+    Args:
+        message: What is limited.
+        limit: Name of the limit.
+        retry_after_seconds: When there will be room for this, if others leave it.
+    """
+
+    default_code = "limited"
+
+    def __init__(self, message: str = "", *, limit: str, retry_after_seconds: float, code: str | None = None) -> None:
+        super().__init__(message, code=code, retry_after_seconds=retry_after_seconds)
+        self.limit = limit
+
+
+class BudgetExceededError(PermanentError):
+    """A budget is spent, and its policy is to refuse what would cost more.
+
+    Args:
+        message: Whose budget.
+        scope: Name of the budget.
+    """
+
+    default_code = "budget_exceeded"
+
+    def __init__(self, message: str = "", *, scope: str, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.scope = scope
+
+
+class BudgetParkedError(ParkedError):
+    """A budget is spent for now, and its policy is to wait.
+
+    Args:
+        message: Whose budget.
+        scope: Name of the budget.
+        retry_after_seconds: When there may be room again.
+    """
+
+    default_code = "budget_spent"
+
+    def __init__(self, message: str = "", *, scope: str, retry_after_seconds: float, code: str | None = None) -> None:
+        super().__init__(message, code=code, retry_after_seconds=retry_after_seconds)
+        self.scope = scope

@@ -28,6 +28,14 @@ class Drawn:
 class BucketStore(Protocol):
     """The buckets, one for each thing that is limited."""
 
+    async def look(self, name: str) -> Drawn:
+        """How a bucket is, possibly a moment ago; `before` says it, and nothing is done.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        ...
+
     async def draw(self, name: str, draw: Draw, expires_at: int) -> Drawn:
         """Do the draw if its condition holds, in one conditional write.
 

@@ -1,7 +1,8 @@
 """Token buckets in the `control` table: one item for each, and one conditional update for each draw.
 
-What a draw may go by is in its condition, what it found comes back with either answer, so that nothing is ever read.
-Most draws are additions whose conditions hold whatever else was added meanwhile: processes do not get in each other's way.
+What a draw may go by is in its condition, and what it found comes back with either answer: a bucket is read only when a
+process meets it for the first time. Most draws are additions whose conditions hold whatever else was added meanwhile:
+processes do not get in each other's way.
 
 Failure policy: an error to the caller. What happens without an answer is decided by who asks (`Limiter`: work goes on).
 """
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from flotilla.errors import StoreUnavailableError
 from flotilla.limit_ports import Drawn
 from flotilla.ports import RunSync
-from flotilla.primitives.token_bucket import Add, Bucket, Draw, Make, Rebase, Shift, Spill
+from flotilla.primitives.token_bucket import Bucket, Draw, Make, Rebase, Shift, Spill
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,16 +39,28 @@ class DynamoBuckets:
         self._table = table
         self._run_sync = run_sync
 
+    async def look(self, name: str) -> Drawn:
+        """See `BucketStore.look`."""
+        return await self._run_sync(self._look, name)
+
     async def draw(self, name: str, draw: Draw, expires_at: int) -> Drawn:
         """See `BucketStore.draw`."""
         return await self._run_sync(self._draw, name, draw, expires_at)
+
+    def _look(self, name: str) -> Drawn:
+        try:
+            # What is a moment old is put right by the condition of the draw that follows.
+            answer = self._client.get_item(TableName=self._table, Key=_key(name), ConsistentRead=False)
+        except (ClientError, BotoCoreError) as error:
+            raise _unavailable() from error
+        return Drawn(done=False, before=_bucket(answer.get("Item")))
 
     def _draw(self, name: str, draw: Draw, expires_at: int) -> Drawn:
         update, condition, values = _expressions(draw)
         try:
             answer = self._client.update_item(
                 TableName=self._table,
-                Key={"pk": {"S": PARTITION_PREFIX + name}, "sk": {"S": SORT_KEY}},
+                Key=_key(name),
                 UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeValues={key: {"N": str(value)} for key, value in values.items()}
@@ -60,7 +73,7 @@ class DynamoBuckets:
             repeated = response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
             return Drawn(done=False, before=_bucket(response.get("Item")), surely=repeated == 0)
         except (ClientError, BotoCoreError) as error:
-            raise StoreUnavailableError("the buckets did not answer", code="buckets_unavailable") from error
+            raise _unavailable() from error
         return Drawn(done=True, before=_bucket(answer.get("Attributes")))
 
 
@@ -118,3 +131,11 @@ def _bucket(item: dict[str, Any] | None) -> Bucket | None:
         clock_ms=int(item["clock_ms"]["N"]),
         writes=int(item["writes"]["N"]),
     )
+
+
+def _key(name: str) -> dict[str, Any]:
+    return {"pk": {"S": PARTITION_PREFIX + name}, "sk": {"S": SORT_KEY}}
+
+
+def _unavailable() -> StoreUnavailableError:
+    return StoreUnavailableError("the buckets did not answer", code="buckets_unavailable")

@@ -95,18 +95,14 @@ class DynamoCircuits:
             self._client.put_item(
                 TableName=self._table,
                 Item={**_key(circuit, _STATE_KEY), **_to_item(record)},
-                # Nobody has made a step since the record that this one follows from.
-                ConditionExpression="version = :before" if record.version > 1 else "attribute_not_exists(pk)",
+                # Nothing ever happened to it, or nobody has made a step since the record that this one follows.
+                ConditionExpression="attribute_not_exists(pk) OR version = :before",
+                ExpressionAttributeValues={":before": _number(record.version - 1)},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **(
-                    {"ExpressionAttributeValues": {":before": _number(record.version - 1)}}
-                    if record.version > 1
-                    else {}
-                ),
             )
         except self._client.exceptions.ConditionalCheckFailedException as refusal:
-            item: dict[str, Any] | None = refusal.response.get("Item")  # type: ignore[assignment]
-            there = _from_item(item) if item else CircuitRecord()
+            item: dict[str, Any] = refusal.response["Item"]  # type: ignore[typeddict-item]
+            there = _from_item(item)
             return None if there == record else there
         return None
 

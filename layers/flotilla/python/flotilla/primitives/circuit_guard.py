@@ -4,7 +4,7 @@ It stands behind the shared circuit, for when the store is down and for when onl
 not open the circuit for all. Failures in a row suffice here, and so many of them that chance does not make them:
 at one failed call in ten, eight in a row are one in a hundred million.
 
-    calling ── FAILURES in a row ──> holding ── over ──> one call ── failed ──> holding twice as long
+    calling ── failures in a row ──> holding ── over ──> one call ── failed ──> holding twice as long
        ^                                                    └ succeeded ┐
        └────────────────────────────────────────────────────────────────┘
 """
@@ -26,30 +26,34 @@ class LocalGuard:
     def __init__(self) -> None:
         self._failures = 0
         self._holds = 0
-        self._held_until_ms = 0
+        self._free_ms: int | None = None
 
     @property
     def streak(self) -> int:
         """Failures in a row, as of now."""
         return self._failures
 
-    def hold_ms(self, now_ms: int) -> int:
-        """Milliseconds to hold back, 0 where a call may be made; after a hold that is one call."""
-        if self._failures < FAILURES:
+    def hold_ms(self, now_ms: int, failures: int = FAILURES) -> int:
+        """Milliseconds to hold back where so many calls failed in a row; 0 where a call may be made.
+
+        After a hold that is one call, whose outcome decides.
+        """
+        if self._failures < failures:
             return 0
-        if now_ms < self._held_until_ms:
-            return self._held_until_ms - now_ms
-        self._held_until_ms = now_ms + TRIAL_MS
+        if self._free_ms is None:
+            self._free_ms = now_ms + min(FIRST_HOLD_MS * 2 ** min(self._holds, _LARGEST_EXPONENT), LONGEST_HOLD_MS)
+            self._holds += 1
+        if now_ms < self._free_ms:
+            return self._free_ms - now_ms
+        self._free_ms = now_ms + TRIAL_MS
         return 0
 
-    def failed(self, now_ms: int) -> None:
-        """A call failed."""
+    def failed(self) -> None:
+        """A call failed: the hold, if there is one, begins anew."""
         self._failures += 1
-        if self._failures >= FAILURES:
-            hold_ms = FIRST_HOLD_MS * 2 ** min(self._holds, _LARGEST_EXPONENT)
-            self._held_until_ms = now_ms + min(hold_ms, LONGEST_HOLD_MS)
-            self._holds += 1
+        self._free_ms = None
 
     def passed(self) -> None:
         """A call succeeded."""
-        self._failures = self._holds = self._held_until_ms = 0
+        self._failures = self._holds = 0
+        self._free_ms = None

@@ -44,7 +44,7 @@ class CircuitPolicy:
     probe_lease_ms: int = 30_000
     probe_stagger_ms: int = 1_000
     state_ttl_ms: int = 2_000
-    report_every_ms: int = 4_000
+    report_every_ms: int = 3_000
     shards: int = 4
 
     def __post_init__(self) -> None:

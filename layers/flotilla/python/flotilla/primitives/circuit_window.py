@@ -39,6 +39,7 @@ SLOW = "slow"
 _LATENCY = "h"
 # steady passed, steady failed, fresh passed, fresh failed
 _TRIALS = {(False, True): "p", (False, False): "f", (True, True): "q", (True, False): "g"}
+_PLACES = {column: place for place, column in enumerate(_TRIALS.values())}
 
 LATENCY_GROWTH = 1.3
 LATENCY_ERROR = math.sqrt(LATENCY_GROWTH) - 1
@@ -106,6 +107,16 @@ class _Trials:
     total: int = 0
     oldest_failed_slot: int = 0
 
+    def add(self, slot: int, passed: int, failed: int) -> None:
+        self.total += passed + failed
+        self.failed += failed
+        if failed:
+            self.oldest_failed_slot = slot
+
+    def damning(self, policy: CircuitPolicy) -> bool:
+        enough = self.total >= policy.minimum_volume
+        return enough and lower_bound(self.failed, self.total) >= policy.failure_rate
+
 
 @dataclass(slots=True)
 class Window:
@@ -140,53 +151,49 @@ class Window:
 
     def judge(self) -> Judgement:
         """Whether the circuit should open."""
-        return self._by_trials() or self._by_totals() or self._by_latency() or Judgement(again_ms=self._again_ms())
+        steady, both = self._worst_spans()
+        ripe_ms = None if both is None else self._settled_ms(both)
+        if steady is None and ripe_ms is not None and self.now_ms >= ripe_ms:
+            steady = both
+        if steady is not None:
+            return Judgement(_failing(steady.failed, steady.total))
+        return self._by_totals() or self._by_latency() or Judgement(again_ms=ripe_ms)
 
-    def _by_trials(self) -> Judgement | None:
-        if (steady := self._worst_span(fresh=False)) is not None:
-            return self._failing(steady)
-        both = self._worst_span(fresh=True)
-        if both is not None and self.now_ms >= self._settled_ms(both):
-            return self._failing(both)
-        return None
-
-    def _again_ms(self) -> int | None:
-        unsettled = self._worst_span(fresh=True)
-        return None if unsettled is None else self._settled_ms(unsettled)
-
-    def _failing(self, trials: _Trials) -> Judgement:
-        return Judgement(f"{trials.failed} of {trials.total} calls failed")
-
-    def _worst_span(self, *, fresh: bool) -> _Trials | None:
-        """The shortest span that ends now and surely fails too often; `fresh`: with what fresh environments say."""
-        slots = self._slots(fresh=fresh)
-        seen = _Trials()
+    def _worst_spans(self) -> tuple[_Trials | None, _Trials | None]:
+        """The shortest span that ends now and surely fails too often: of steady trials, and of all."""
+        slots = self._slots()
+        steady, both = _Trials(), _Trials()
+        worst: _Trials | None = None
+        if sum(failed + fresh_failed for _, failed, _, fresh_failed in slots.values()) < self._fewest_failures:
+            return None, None
         for slot in sorted(slots, reverse=True):
-            passed, failed = slots[slot]
-            seen.failed += failed
-            seen.total += passed + failed
-            if failed:
-                seen.oldest_failed_slot = slot
-            enough = seen.total >= self.policy.minimum_volume
-            if enough and lower_bound(seen.failed, seen.total) >= self.policy.failure_rate:
-                return seen
-        return None
+            passed, failed, fresh_passed, fresh_failed = slots[slot]
+            steady.add(slot, passed, failed)
+            if steady.damning(self.policy):
+                return steady, worst
+            if worst is None:
+                both.add(slot, passed + fresh_passed, failed + fresh_failed)
+                worst = both if both.damning(self.policy) else None
+        return None, worst
 
-    def _slots(self, *, fresh: bool) -> dict[int, tuple[int, int]]:
-        """By time in slots: trials that passed, trials that failed."""
-        kinds = {"p": 0, "f": 1} | ({"q": 0, "g": 1} if fresh else {})
+    @property
+    def _fewest_failures(self) -> float:
+        return self.policy.minimum_volume * self.policy.failure_rate
+
+    def _slots(self) -> dict[int, list[int]]:
+        """By time in slots: how many trials came to what, in the order of `_TRIALS`."""
         oldest_ms = max(self.now_ms - self.policy.window_ms, self.counts_from_ms)
         found: dict[int, list[int]] = {}
         for bucket in self.buckets:
             first = bucket.start_ms // SLOT_MS
             for column, count in bucket.columns.items():
-                place = kinds.get(column[0])
+                place = _PLACES.get(column[0])
                 if place is None or not column[1:].isdecimal():
                     continue
                 slot = first + int(column[1:])
                 if slot * SLOT_MS >= oldest_ms:
-                    found.setdefault(slot, [0, 0])[place] += count
-        return {slot: (passed, failed) for slot, (passed, failed) in found.items()}
+                    found.setdefault(slot, [0, 0, 0, 0])[place] += count
+        return found
 
     def _settled_ms(self, trials: _Trials) -> int:
         """When a success that began with the first of these failures would have come back."""
@@ -206,24 +213,33 @@ class Window:
         )
         failed, total = ripe[FAILED], ripe[FAILED] + ripe[OK]
         if total >= self.policy.minimum_volume and lower_bound(failed, total) >= self.policy.failure_rate:
-            return Judgement(f"{failed} of {total} calls failed")
+            return Judgement(_failing(failed, total))
         return None
 
     def _by_latency(self) -> Judgement | None:
-        limit_ms, slow = self.policy.latency_p99_ms, self.totals[SLOW]
-        if limit_ms is None or self.volume < self.policy.latency_minimum_volume:
+        limit_ms = self.policy.latency_p99_ms
+        if limit_ms is None or self.totals[SLOW] == 0:
             return None
-        if lower_bound(slow, self.volume) <= _SLOW_SHARE or self._slow_spans() < _SLOW_SPANS:
-            return None
-        return Judgement(f"{slow} of {self.volume} calls took longer than {limit_ms} ms")
+        # Over every span that ends now, so that a minute of health before does not hide what has begun. A single pause
+        # of the other side is no regression: it must be slow again and again.
+        slow = volume = slow_spans = 0
+        for span in self._spans():
+            span_volume = span[OK] + span[FAILED]
+            slow, volume = slow + span[SLOW], volume + span_volume
+            slow_spans += span[SLOW] > span_volume * _SLOW_SHARE
+            enough = volume >= self.policy.latency_minimum_volume and slow_spans >= _SLOW_SPANS
+            if enough and lower_bound(slow, volume) > _SLOW_SHARE:
+                return Judgement(f"{slow} of {volume} calls took longer than {limit_ms} ms")
+        return None
 
-    def _slow_spans(self) -> int:
-        """In how many spans of time calls were slow: a single pause of the other side is no regression."""
+    def _spans(self) -> list[Counter[str]]:
+        """The counts of each span of time, the newest first."""
+        oldest_ms = max(self.now_ms - self.policy.window_ms, self.counts_from_ms)
         spans: dict[int, Counter[str]] = {}
         for bucket in self.buckets:
-            if bucket.start_ms >= max(self.now_ms - self.policy.window_ms, self.counts_from_ms):
+            if bucket.start_ms >= oldest_ms:
                 spans.setdefault(bucket.start_ms, Counter()).update(bucket.columns)
-        return sum(span[SLOW] > (span[OK] + span[FAILED]) * _SLOW_SHARE for span in spans.values())
+        return [spans[start_ms] for start_ms in sorted(spans, reverse=True)]
 
 
 def lower_bound(hits: int, total: int, deviations: float = CONFIDENCE) -> float:
@@ -251,6 +267,10 @@ def latency_quantile(columns: Mapping[str, int], quantile: float) -> float | Non
             # The geometric middle of (growth^(n-1), growth^n] is off by the root of the growth either way at most.
             return LATENCY_GROWTH ** (number - 0.5) if number else 1.0
     return None
+
+
+def _failing(failed: int, total: int) -> str:
+    return f"{failed} of {total} calls failed"
 
 
 def _added(buckets: Iterable[SubBucket]) -> Counter[str]:

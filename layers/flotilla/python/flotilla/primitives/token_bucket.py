@@ -1,7 +1,7 @@
 """A token bucket kept as one number that only grows: how much has ever been drawn.
 
-Time is counted in tokens. By `at_ms` a bucket has been credited `rate * at_ms`, since 1970; what is in it is what it has
-been credited less what was drawn, and never more than the burst: what runs over counts as drawn. So a draw is an
+Time is counted in tokens. By `at_ms` a bucket has been credited `rate * at_ms`, since 1970; what is in it is what it
+has been credited less what was drawn, and never more than the burst: what runs over counts as drawn. So a draw is an
 addition, and two of them need not know of each other.
 
     drawn ──────────────┬─── in the bucket, at most the burst ───┬── not yet ──▶
@@ -12,8 +12,10 @@ addition, and two of them need not know of each other.
 A draw may reach into what is not yet there: it then has a place in the queue, and matures when it is credited.
 
 Invariants: every draw of n moves `drawn` on by at least n, and no token is used before it is credited by the drawer's
-reckoning, which is never more than `skew` ahead of true time. Hence, whatever clocks that are right to within `skew` say,
-tokens used within t of the bucket's making <= burst + rate * (t + skew), and within any t <= burst + rate * (t + 2 skew).
+reckoning, which is never more than `skew` ahead of true time. Hence, whatever clocks that are right to within `skew` say:
+
+    tokens used within t of the bucket's making <= burst + rate * (t + skew)
+    tokens used within any t                    <= burst + rate * (t + 2 skew + how long drawn tokens are kept)
 
 All amounts are whole thousandths of a token. Source: the virtual scheduling form of the generic cell rate algorithm,
 ITU-T I.371, counted in tokens instead of in time so that a rate may change.
@@ -114,7 +116,7 @@ class Rebase:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Give the amount back (negative), where the bucket is exactly as seen, or charge it whatever is drawn (positive)."""
+    """Give the amount back (negative), where the bucket is exactly as seen; or charge it (positive), in any case."""
 
     amount_milli: int
     seen: Bucket | None
@@ -159,7 +161,7 @@ def ms_to_credit(rate_per_minute: int, amount_milli: int) -> int:
     return max(0, -(-amount_milli * _MS_PER_MINUTE_PER_MILLI // rate_per_minute))
 
 
-def reckoned_ms(own_ms: int, seen: Bucket | None, since_seen_ms: int) -> int:
+def reckoned_ms(own_ms: int, seen_clock_ms: int | None, since_seen_ms: int) -> int:
     """What time it is for a bucket.
 
     The fastest clock that draws sets the pace; who saw its time goes by it from then on, so that a slow clock is at no
@@ -167,10 +169,10 @@ def reckoned_ms(own_ms: int, seen: Bucket | None, since_seen_ms: int) -> int:
 
     Args:
         own_ms: What this machine's clock says.
-        seen: The bucket when it was last seen.
+        seen_clock_ms: The latest time that was seen of the bucket, if any was.
         since_seen_ms: How long ago that was at least, by a clock that nobody sets (a monotonic one).
     """
-    return own_ms if seen is None else max(own_ms, seen.clock_ms + since_seen_ms)
+    return own_ms if seen_clock_ms is None else max(own_ms, seen_clock_ms + since_seen_ms)
 
 
 def level_milli(bucket: Bucket, limit: Limit, now_ms: int) -> int:
@@ -186,7 +188,14 @@ def matures_after_ms(after: Bucket, now_ms: int) -> int:
 
 
 def plan(
-    known: Bucket | None, limit: Limit, wish: Wish, now_ms: int, *, skew_ms: int = SKEW_MS, others_milli: int = 0
+    known: Bucket | None,
+    limit: Limit,
+    wish: Wish,
+    now_ms: int,
+    *,
+    skew_ms: int = SKEW_MS,
+    others: int = 0,
+    just_seen: bool = True,
 ) -> Make | Add | Spill | Rebase | Refuse:
     """What to try, going by what was last seen of the bucket.
 
@@ -199,7 +208,8 @@ def plan(
         wish: What is wanted.
         now_ms: As `reckoned_ms` says.
         skew_ms: How wrong clocks may be, either way.
-        others_milli: What others are likely to have drawn since. Only a guess, which can cost a write and no more.
+        others: What others draw, in thousandths of the rate. Only a guess, which can cost a write and no more.
+        just_seen: Nobody is likely to have drawn since.
 
     Raises:
         ValueError: More is needed than the bucket ever holds.
@@ -226,14 +236,16 @@ def plan(
     if known.rate_per_minute != rate:
         return Rebase(known, Bucket(credited - level + amount, rate, at_ms, now_ms, known.writes + 1), amount)
     full = credited - burst
-    if before < full and before + others_milli < full + _overlap(others_milli, burst, amount) // 2:
-        # Where others draw as well, a bucket that is not quite full counts as run over too: what they just drew must
-        # not make this go wrong. It gives away a little of what is saved up and never gives out more.
-        below = full + _overlap(others_milli, burst, amount)
-        return Spill(rate, amount, below, below + amount, now_ms)
+    # How much short of full counts as run over too, so that what others just drew does not make a spill go wrong. It
+    # gives away a little of what is saved up and never gives out more.
+    overlap = max(0, min(burst // 4, burst - amount)) if others > 0 else 0
+    if before < full and (just_seen or _spills(others, overlap, amount)):
+        return Spill(rate, amount, full + overlap, full + overlap + amount, now_ms)
     most = credited + min(
         _credit_within(rate, wish.within_ms) - wish.need_milli,
-        _credit_within(rate, wish.ahead_ms) - amount if amount > wish.need_milli else _credit_within(rate, wish.within_ms),
+        _credit_within(rate, wish.ahead_ms) - amount
+        if amount > wish.need_milli
+        else _credit_within(rate, wish.within_ms),
     )
     return Add(rate, amount, full, most, now_ms)
 
@@ -280,6 +292,11 @@ def _amount(wish: Wish, level: int, rate: int) -> int:
     return wish.lease_milli if wish.lease_milli <= level + _credit_within(rate, wish.ahead_ms) else wish.need_milli
 
 
-def _overlap(others_milli: int, burst: int, amount: int) -> int:
-    """How much short of full still counts as full: nothing for who is alone."""
-    return min(burst // 4, max(0, burst - amount)) if others_milli > 0 else 0
+def _spills(others: int, overlap: int, amount: int) -> bool:
+    """Whether a bucket that would be full if nobody had drawn is likely to be.
+
+    Of those who guess that it is, as many are wrong as find it in use: the part u that others use of the rate. Of those
+    who guess that it is not, one is wrong for each time that it fills up after a spill, which is one in
+    (overlap / amount) * u / (1 - u) draws.
+    """
+    return others * others * overlap < 1000 * (1000 - others) * amount

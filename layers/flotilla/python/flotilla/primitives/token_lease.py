@@ -1,7 +1,7 @@
 """Tokens that one process has drawn for its own later use, and how many at a time it should draw.
 
-Times are of a clock that nobody sets: it goes on evenly and belongs to this process alone. A lease that is lost with its
-process, or runs out unused, is capacity lost and never a token too many.
+Times are of a clock that nobody sets: it goes on evenly and belongs to this process alone. A lease that is lost with
+its process, or runs out unused, is capacity lost and never a token too many.
 """
 
 from __future__ import annotations
@@ -10,6 +10,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from flotilla.primitives.token_bucket import ms_to_credit
+
+_MORE = 12
+"""What is added to a lease that was soon used up, in multiples of what is needed."""
+
+_SEVERAL = 4
+"""No process takes more than one part in so many of what a bucket holds, even if it seems to be alone."""
 
 _SLACK_MS = 1
 """Credit is counted in whole milliseconds of another clock than this one."""
@@ -22,15 +28,15 @@ class Leasing:
     Attributes:
         period_ms: How long one draw should last a process that goes on as it did. Unused, it runs out after as long.
         ahead_ms: How far ahead of its credit a bucket that is in demand may be drawn.
-        most: Tokens drawn in advance at once at the most; 0 for none, each draw being what is needed.
+        most: Drawn at once, in multiples of what is needed, at the most; 1 to draw nothing in advance.
     """
 
-    period_ms: int = 16_000
-    ahead_ms: int = 30_000
+    period_ms: int = 30_000
+    ahead_ms: int = 45_000
     most: int = 1000
 
 
-NO_LEASES = Leasing(most=0)
+NO_LEASES = Leasing(most=1)
 
 
 @dataclass(slots=True)
@@ -104,38 +110,47 @@ class Leases:
 
 
 class LeaseSize:
-    """How many tokens to draw at once: more where they are soon used up, fewer where they are not."""
+    """How many tokens to draw at once: more where they are soon used up, fewer where they are not.
+
+    Where the bucket is in demand each draws an equal share of what is credited in a period. What is added meanwhile is
+    the same for all and what is taken off is a part of what each has: so processes that are equally busy come to draw
+    equally much, however they started. Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for
+    Congestion Avoidance", 1989.
+    """
 
     def __init__(self, leasing: Leasing) -> None:
         self._leasing = leasing
         self._size_milli = 0
         self._drawn_ms: int | None = None
+        self._queueing = False
 
-    def next_milli(self, need_milli: int, now_ms: int, *, level_milli: int, queue_milli: int, drawers: int) -> int:
+    def next_milli(self, need_milli: int, now_ms: int, *, room_milli: int, drawers: int, queueing: bool) -> int:
         """What to draw for a need, at least that.
 
         Args:
             need_milli: What is needed now.
             now_ms: Now.
-            level_milli: What the bucket is thought to hold. Of this an equal share is left to each of the others.
-            queue_milli: What is credited in `Leasing.ahead_ms`; shared likewise, where the bucket holds too little.
-            drawers: How many are thought to draw from it.
+            room_milli: What there is to draw from.
+            drawers: How many are thought to draw from it; an equal share is left to each.
+            queueing: The bucket is in such demand that what is drawn has yet to be credited.
         """
-        if self._leasing.most == 0:
+        begun, self._queueing = queueing and not self._queueing, queueing
+        if begun or self._drawn_ms is None:
+            # All begin anew, whatever each of them got hold of while there was enough. By the next time it is known how
+            # many others there are.
+            self._size_milli = 0
             return need_milli
-        # Four times as much, so that a process that has just started draws enough after a few draws.
-        size = max(self._size_milli, need_milli)
-        if self._drawn_ms is not None:
-            lasted_ms = now_ms - self._drawn_ms
-            if lasted_ms < self._leasing.period_ms:
-                wanted = size * self._leasing.period_ms // max(1, lasted_ms)
-                size = min(4 * size, wanted)
-            elif lasted_ms > 2 * self._leasing.period_ms:
-                size //= 4
-        share = (level_milli if level_milli >= need_milli else queue_milli) // max(2, drawers + 1)
-        return max(need_milli, min(size, share, self._leasing.most * 1000))
+        lasted_ms = now_ms - self._drawn_ms
+        size = self._size_milli
+        if queueing or lasted_ms < self._leasing.period_ms // 2:
+            size += _MORE * need_milli
+        elif lasted_ms > self._leasing.period_ms:
+            size = size * 3 // 4
+        share = room_milli // (drawers if queueing else max(_SEVERAL, drawers + 1))
+        return max(need_milli, min(size, share, self._leasing.most * need_milli))
 
     def drawn(self, amount_milli: int, now_ms: int) -> None:
         """So much was drawn."""
-        self._size_milli = amount_milli
+        # Where there was no room for more it is not for lack of demand.
+        self._size_milli = max(amount_milli, self._size_milli * 3 // 4)
         self._drawn_ms = now_ms

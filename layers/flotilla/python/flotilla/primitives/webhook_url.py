@@ -7,7 +7,7 @@ backslash, no host in a disguise (octal, hexadecimal or abbreviated numbers, esc
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Container
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from flotilla.broadcast import Target
@@ -32,7 +32,7 @@ class InvalidUrlError(ValueError):
     """It is no URL that a webhook can have; the message says why, fit for the client."""
 
 
-def target_of(url: str, allow: Collection[str] = ()) -> Target:
+def target_of(url: str, allow: Container[str] = ()) -> Target:
     """Where `url` leads.
 
     Args:

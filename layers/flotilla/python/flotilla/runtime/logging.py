@@ -21,7 +21,10 @@ def configured() -> Logger:
     """
     from aws_lambda_powertools import Logger
 
-    logger = Logger(utc=True, use_rfc3339=True, log_uncaught_exceptions=False, serialize_stacktrace=False)
+    # Where a line was written is told by its message, which is constant.
+    logger = Logger(
+        location=None, utc=True, use_rfc3339=True, log_uncaught_exceptions=False, serialize_stacktrace=False
+    )
     flotilla = logging.getLogger("flotilla")
     flotilla.handlers = list(logger.handlers)
     flotilla.setLevel(logger.log_level)

@@ -38,7 +38,7 @@ from flotilla.primitives.circuit import (
     settled,
     tripped,
 )
-from flotilla.primitives.circuit_guard import LocalGuard
+from flotilla.primitives.circuit_guard import FAILURES, LocalGuard
 from flotilla.primitives.circuit_policy import CircuitPolicy
 from flotilla.primitives.circuit_window import SubBucket, Window
 from flotilla.services.circuit_reports import Call, CallReports
@@ -146,7 +146,9 @@ class CircuitBreaker:
             raise self._refused(leave.retry_after_ms)
         if isinstance(leave, Probe):
             return await self._probe(record, leave.slots)
-        if (hold_ms := self._guard.hold_ms(now_ms)) > 0:
+        # With the store at hand the fleet is given the chance to judge first.
+        failures = FAILURES if self._view.down else max(FAILURES, self._policy.minimum_volume + 2)
+        if (hold_ms := self._guard.hold_ms(now_ms, failures)) > 0:
             raise self._refused(hold_ms + int(hold_ms * self._random.random() / 4))
         return Passage(self._reports.begin(now_ms))
 
@@ -161,7 +163,7 @@ class CircuitBreaker:
         now_ms = self._clock.now_ms()
         taken_ms = now_ms - passage.call.started_ms if duration_ms is None else duration_ms
         if outcome is CallOutcome.FAILED:
-            self._guard.failed(now_ms)
+            self._guard.failed()
             self._view.suspect(now_ms)
         elif outcome is CallOutcome.OK:
             self._guard.passed()
@@ -245,46 +247,66 @@ class CircuitBreaker:
             self._view.unavailable(error.message)  # it is free when it expires
 
     async def _report(self, *, judge: bool) -> None:
+        """Send what waits, and look at what the whole fleet has reported where a trial failed or what is there hints."""
+        if not judge:
+            own = await self._send()
+            if own is not None and own.suspicious(self._policy):
+                await self._judge(own)
+            return
+        # At once: until the circuit opens, the whole fleet goes on calling.
+        window, own = await asyncio.gather(self._window(), self._send())
+        if window is not None:
+            await self._decide(window, own)
+
+    async def _send(self) -> SubBucket | None:
         now_ms = self._clock.now_ms()
         columns = self._reports.take(now_ms)
         try:
-            own = await self._store.add(self._circuit, self._shard, columns, now_ms)
+            return await self._store.add(self._circuit, self._shard, columns, now_ms)
         except RetryableError as error:
             self._view.unavailable(error.message)
-            return
-        if judge or own.suspicious(self._policy):
-            await self._judge(own)
+            return None
 
     async def _judge(self, own: SubBucket | None) -> None:
-        """Look at what the whole fleet has reported, and open the circuit where it must be."""
-        now_ms, record = self._clock.now_ms(), self._view.record
-        if not may_trip(record) or (self._judged_ms is not None and now_ms - self._judged_ms < _JUDGE_GAP_MS):
-            return
+        window = await self._window()
+        if window is not None:
+            await self._decide(window, own)
+
+    async def _window(self) -> list[SubBucket] | None:
+        """What the fleet has reported; None where it does not matter, was asked a moment ago, or cannot be told."""
+        now_ms = self._clock.now_ms()
+        if not may_trip(self._view.record):
+            return None
+        if self._judged_ms is not None and 0 <= now_ms - self._judged_ms < _JUDGE_GAP_MS:
+            return None
         self._judged_ms = now_ms
         try:
-            found = await self._store.window(self._circuit, now_ms - self._policy.window_ms)
+            return await self._store.window(self._circuit, now_ms - self._policy.window_ms)
         except RetryableError as error:
             self._view.unavailable(error.message)
-            return
+            return None
+
+    async def _decide(self, found: list[SubBucket], own: SubBucket | None) -> None:
+        """Open the circuit where it must be."""
         if own is not None:
-            # The window may be a moment behind what has just been written here.
+            # What was read may be a moment behind what has just been written here.
             found = [one for one in found if (one.start_ms, one.shard) != (own.start_ms, own.shard)] + [own]
-        # The span that it began in the middle of is read, and left out of what is judged as a whole.
-        window = Window(found, self._clock.now_ms(), self._policy, record.counts_from_ms)
+        now_ms, record = self._clock.now_ms(), self._view.record
+        window = Window(found, now_ms, self._policy, record.counts_from_ms)
         self._reports.learn_volume(window.volume, now_ms)
         judgement = window.judge()
         self._judge_again_ms = judgement.again_ms
-        if judgement.reason is not None:
-            reason, by = judgement.reason, self._environment
+        if judgement.reason is None:
+            return
+        reason, by = judgement.reason, self._environment
+
+        def trip(known: CircuitRecord) -> CircuitRecord | None:
             # From this record only: a step that somebody made meanwhile was made knowing more.
-            version = record.version
-            await self._view.move(
-                lambda known: (
-                    tripped(known, self._clock.now_ms(), self._policy, reason=reason, by=by)
-                    if known.version == version
-                    else None
-                )
-            )
+            if known.version != record.version:
+                return None
+            return tripped(known, self._clock.now_ms(), self._policy, reason=reason, by=by)
+
+        await self._view.move(trip)
 
     def _refused(self, retry_after_ms: int) -> CircuitOpenError:
         return CircuitOpenError(self._circuit, retry_after_seconds=retry_after_ms / 1000)

@@ -20,6 +20,10 @@ from flotilla.primitives.circuit_window import FAILED, OK, SLOW, latency_column,
 _SURELY_ALERT = 3
 """Failures in a row after which no hold keeps an environment from following up."""
 
+_SURELY_DOWN = 5
+"""Failures in a row with which an environment speaks up however fresh it is. By chance they come to one call in a
+hundred thousand where one in ten fails, so that what is reported of the others stays a fair sample."""
+
 _FOLLOW_UPS_OF_VOLUME = 1.6
 """What an environment that makes all the fleet's calls may follow up, in minimum volumes: it can open a circuit alone,
 one that makes less than about two thirds of the calls can not."""
@@ -103,6 +107,8 @@ class CallReports:
         if outcome is CallOutcome.UNKNOWN:
             return False
         failed = outcome is CallOutcome.FAILED
+        if failed and call.fresh and streak == _SURELY_DOWN:
+            call.trial, call.fresh = True, False
         self._gather(call, failed, duration_ms, now_ms)
         if failed:
             self._alert(call, now_ms, streak)

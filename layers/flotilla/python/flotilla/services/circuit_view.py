@@ -27,6 +27,12 @@ _PATIENCE_SECONDS = 0.5
 _LOOK_GAP_MS = 100
 """However often calls fail, the store is not asked more often."""
 
+_BUSY_PER_SECOND = 8.0
+"""From so many calls a second on, an answer serves as long as it may. Where there are fewer it serves for less time, so
+that about as many calls are made on one: reads are cheap, and a quiet environment would else learn late."""
+
+_SHORTEST_MS = 200
+
 _TRIES = 8
 """Steps that others may make in between before one is given up: at most a few probes end at once."""
 
@@ -86,6 +92,7 @@ class CircuitView:
         self._patience_seconds = patience_seconds
         self._asked_ms: int | None = None
         self._good_for_ms = 0
+        self._calls = 0
         self._failed_ms: int | None = None
         self._reading: asyncio.Task[None] | None = None
         self._reading_ms = 0
@@ -97,14 +104,14 @@ class CircuitView:
         self._failed_ms = now_ms
 
     async def fresh(self) -> CircuitRecord:
-        """The record, read anew where it is too old or a call has failed since it was read."""
+        """The record for one call, read anew where it is too old or a call has failed since it was read."""
         now_ms = self._clock.now_ms()
+        self._calls += 1
         age_ms = None if self._asked_ms is None else now_ms - self._asked_ms
         if age_ms is None or not 0 <= age_ms < self._good_for_ms:
             await self.look(consistent=False)
-        elif self._failed_ms is not None and self._asked_ms is not None and self._failed_ms >= self._asked_ms:
-            if age_ms >= _LOOK_GAP_MS:
-                await self.look(consistent=True)
+        elif age_ms >= _LOOK_GAP_MS and self._failed_since(now_ms - age_ms):
+            await self.look(consistent=True)
         return self.record
 
     async def look(self, *, consistent: bool) -> CircuitRecord:
@@ -145,7 +152,8 @@ class CircuitView:
                 break
             self._learn(after if there is None else there, asked_ms)
             if there is None:
-                await self._tell(Transition(self._circuit, before, after))
+                if (before.state, before.mode) != (after.state, after.mode):
+                    await self._tell(Transition(self._circuit, before, after))
                 break
         return self.record
 
@@ -157,6 +165,9 @@ class CircuitView:
                 extra={"code": "circuits_unavailable", "circuit": self._circuit, "error": why},
             )
         self.down = True
+
+    def _failed_since(self, moment_ms: int) -> bool:
+        return self._failed_ms is not None and self._failed_ms >= moment_ms
 
     def _reading_in_flight(self, consistent: bool) -> asyncio.Task[None]:
         """The read under way, or a new one.
@@ -192,8 +203,12 @@ class CircuitView:
     def _known(self, asked_ms: int) -> None:
         if self._asked_ms is not None and asked_ms < self._asked_ms:
             return
+        since_ms = self._policy.state_ttl_ms if self._asked_ms is None else max(1, asked_ms - self._asked_ms)
+        busy = min(1.0, self._calls * 1000 / since_ms / _BUSY_PER_SECOND)
+        self._calls = 0
         self._asked_ms = asked_ms
-        self._good_for_ms = int(self._policy.state_ttl_ms * (1 + self._random.random() / 4))
+        longest_ms = self._policy.state_ttl_ms * (1 + self._random.random() / 4)
+        self._good_for_ms = max(int(longest_ms * busy), min(_SHORTEST_MS, self._policy.state_ttl_ms))
 
     async def _tell(self, transition: Transition) -> None:
         try:

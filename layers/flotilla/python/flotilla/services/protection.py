@@ -1,0 +1,202 @@
+"""What stands before every call to an integration, shared by the whole fleet: its circuit, its cap on calls at once, and
+its limits, asked in this order.
+
+The circuit costs nothing where it is closed, so it is asked first; tokens cannot be given back as well as they can be
+kept, so they are taken last. Where a later one refuses, what the earlier ones gave is given back: a refusal leaves no
+trace, and neither does a caller that is cancelled while it asks.
+
+What the other side asks for itself (429 with `Retry-After`) is kept to by this process; the fleet learns it call by call.
+
+Failure policy: open, as each of the three has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from flotilla.circuit_ports import CircuitStore, Transitions
+from flotilla.clock import Clock
+from flotilla.errors import CircuitOpenError, LimitedError, ParkedError
+from flotilla.integration_ports import CallAsk, Permit, Protection
+from flotilla.integrations.declaration import Integration
+from flotilla.primitives.circuit import CallOutcome, CircuitMode, CircuitState
+from flotilla.services.circuit_breaker import CircuitBreaker, Passage
+from flotilla.services.concurrency_caps import ConcurrencyCaps, HeldSlot
+from flotilla.services.limits import Ask, Limiter
+
+LONGEST_PATIENCE_SECONDS = 1.0
+"""How long a call waits for tokens that are about to be there; beyond it its task waits on its queue, which costs less."""
+
+_PATIENT_PART = 4
+_SHORTEST_WAIT_MS = 1000
+
+
+class Protections:
+    """Makes the protection of each integration.
+
+    Args:
+        circuits: Where circuits are kept.
+        limiter: The limits as this process keeps to them.
+        caps: The same, for what runs at once.
+        clock: Time.
+        random: Randomness, of this process's own.
+        environment: Names this process; unique in the fleet.
+        transitions: Told of circuits' steps made here; log lines by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        circuits: CircuitStore,
+        limiter: Limiter,
+        caps: ConcurrencyCaps,
+        clock: Clock,
+        random: random.Random,
+        environment: str,
+        transitions: Transitions | None = None,
+    ) -> None:
+        self._circuits = circuits
+        self._limiter = limiter
+        self._caps = caps
+        self._clock = clock
+        self._random = random
+        self._environment = environment
+        self._transitions = transitions
+
+    def of(self, integration: Integration) -> Protection:
+        """The protection of an integration; one for each process and event loop."""
+        breaker = None
+        if integration.breaker is not None:
+            breaker = CircuitBreaker(
+                name_of(integration),
+                integration.breaker,
+                self._circuits,
+                self._clock,
+                self._random,
+                self._environment,
+                self._transitions,
+            )
+        return SharedProtection(integration, breaker, self._limiter, self._caps, self._clock)
+
+
+def name_of(integration: Integration) -> str:
+    """The name of an integration's circuit, limit and cap."""
+    return f"integration#{integration.name}"
+
+
+class SharedProtection:
+    """`Protection` of one integration."""
+
+    def __init__(
+        self,
+        integration: Integration,
+        breaker: CircuitBreaker | None,
+        limiter: Limiter,
+        caps: ConcurrencyCaps,
+        clock: Clock,
+    ) -> None:
+        self._integration = integration
+        self._name = name_of(integration)
+        self._breaker = breaker
+        self._limiter = limiter
+        self._caps = caps
+        self._clock = clock
+        self._quiet_until_ms = 0
+        self._left_over: set[asyncio.Task[None]] = set()
+
+    async def acquire(self, ask: CallAsk) -> Permit:
+        """See `Protection.acquire`."""
+        if (quiet := self._quiet()) is not None:
+            raise quiet
+        given = _Given(None if self._breaker is None else await self._breaker.before())
+        try:
+            if self._integration.concurrency is not None:
+                given.slot = await self._caps.enter(self._name, self._integration.concurrency, ask.lease_ms / 1000)
+            patience = min(LONGEST_PATIENCE_SECONDS, ask.lease_ms / 1000 / _PATIENT_PART)
+            await self._limiter.acquire(*self._asks(ask), patience_seconds=patience)
+        except asyncio.CancelledError:
+            self._later(self._give_back(given, CallOutcome.UNKNOWN, 0))
+            raise
+        except BaseException:
+            await self._give_back(given, CallOutcome.UNKNOWN, 0)
+            raise
+        return _Permit(self, given)
+
+    async def held(self) -> ParkedError | None:
+        """See `Protection.held`."""
+        if (quiet := self._quiet()) is not None:
+            return quiet
+        if self._breaker is None:
+            return None
+        record = await self._breaker.state()
+        if record.mode is CircuitMode.CLOSED or (
+            record.mode is CircuitMode.AUTO and record.state is not CircuitState.OPEN
+        ):
+            return None
+        wait_ms = max(record.until_ms - self._clock.now_ms(), _SHORTEST_WAIT_MS)
+        return CircuitOpenError(self._name, retry_after_seconds=wait_ms / 1000)
+
+    async def flush(self) -> None:
+        """See `Protection.flush`."""
+        if self._left_over:
+            await asyncio.wait(self._left_over)
+        if self._breaker is not None:
+            await self._breaker.flush()
+
+    async def done(self, given: _Given, outcome: CallOutcome, duration_ms: int, retry_after_ms: int | None) -> None:
+        """A call is over: tell the circuit, and give up the slot."""
+        if retry_after_ms is not None:
+            self._quiet_until_ms = max(self._quiet_until_ms, self._clock.now_ms() + retry_after_ms)
+        await self._give_back(given, outcome, duration_ms)
+
+    def _asks(self, ask: CallAsk) -> list[Ask]:
+        limits = self._integration.limits
+        # The first is asked for even where none is declared: an operator may have set one.
+        asks = [Ask(self._name, limits.fleet)]
+        if limits.agent is not None:
+            asks.append(Ask(f"{self._name}.agent#{ask.agent}", limits.agent))
+        if limits.tenant is not None:
+            asks.append(Ask(f"{self._name}.tenant#{ask.tenant}", limits.tenant))
+        return asks
+
+    def _quiet(self) -> LimitedError | None:
+        left_ms = self._quiet_until_ms - self._clock.now_ms()
+        if left_ms <= 0:
+            return None
+        message = f"integration {self._integration.name} wants fewer calls"
+        return LimitedError(message, limit=self._name, code="throttled", retry_after_seconds=left_ms / 1000)
+
+    async def _give_back(self, given: _Given, outcome: CallOutcome, duration_ms: int) -> None:
+        if given.slot is not None:
+            slot, given.slot = given.slot, None
+            await self._caps.leave(slot)
+        if self._breaker is not None and given.passage is not None:
+            passage, given.passage = given.passage, None
+            await self._breaker.record(passage, outcome, duration_ms)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._left_over.add(task)
+        task.add_done_callback(self._left_over.discard)
+
+
+@dataclass(slots=True)
+class _Given:
+    """What a call was given, until it is given back."""
+
+    passage: Passage | None
+    slot: HeldSlot | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Permit:
+    protection: SharedProtection
+    given: _Given
+
+    async def record(self, outcome: CallOutcome, duration_ms: int, retry_after_ms: int | None = None) -> None:
+        """See `Permit.record`."""
+        await self.protection.done(self.given, outcome, duration_ms, retry_after_ms)
