@@ -17,8 +17,6 @@ from local.instance import Instance, LocalInfo
 from local.processes import Process
 from tests.e2e.fleet_client import FleetClient
 
-DISCARD_PORT = 9
-
 
 @dataclass(frozen=True)
 class Engine:
@@ -41,24 +39,9 @@ class Engine:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     instance = Instance(root=tmp_path_factory.mktemp("engine"), port=0, owner_pid=os.getpid())
     try:
-        running = Engine(instance, up(instance))
-        _ask_for_ends(running)
-        yield running
+        yield Engine(instance, up(instance))
     finally:
         down(instance)
-
-
-def _ask_for_ends(engine: Engine) -> None:
-    """Registers an endpoint before there is any task.
-
-    The broadcaster knows for half a minute which statuses endpoints ask for. If it had learnt that there are none, no
-    test's endpoint would be told anything meanwhile.
-    """
-    operator = FleetClient(engine.info.api_url, engine.info.operator_key)
-    with operator.http:
-        body = {"url": f"http://127.0.0.1:{DISCARD_PORT}/", "events": []}
-        answer = operator.http.post("/v1/webhooks", json=body)
-    assert answer.status_code == 201, answer.text
 
 
 @pytest.fixture(scope="session")

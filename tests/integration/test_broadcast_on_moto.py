@@ -10,7 +10,6 @@ import pytest
 from standardwebhooks import Webhook
 
 from flotilla.broadcast import Endpoint
-from flotilla.clock import SystemClock
 from flotilla.dynamo.endpoints import DynamoEndpoints
 from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.events import Event, Kind
@@ -20,7 +19,7 @@ from flotilla.services.destinations import Destinations
 from flotilla.services.endpoints import EndpointService, Registration
 from functions.broadcaster.handler import BroadcasterFunction
 from functions.webhook.handler import WebhookFunction
-from tests.fakes import run_on_thread
+from tests.fakes import ManualClock, run_on_thread
 from tests.fakes.broadcast import MemoryResolver
 from tests.integration.conftest import FleetOnMoto
 from tests.integration.webhooks.receiver import Receiver, receiving
@@ -73,7 +72,7 @@ class Broadcast:
     def register(self, receiver: Receiver) -> Endpoint:
         endpoints = DynamoEndpoints(clients.dynamodb(), self.fleet.control_table, run_on_thread)
         destinations = Destinations(MemoryResolver([]), ["127.0.0.1"])
-        service = EndpointService(endpoints, destinations, SystemClock(), lambda length: b"s" * length)
+        service = EndpointService(endpoints, destinations, ManualClock(), lambda length: b"s" * length)
         return asyncio.run(service.register(Registration("acme", f"http://127.0.0.1:{receiver.port}/in")))
 
     def tell(self, *records: dict[str, Any]) -> list[str]:

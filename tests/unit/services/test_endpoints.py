@@ -207,7 +207,7 @@ def counted(registry: Registry, call: str) -> int:
     return registry.endpoints.calls.count(call)
 
 
-def test_a_tenant_without_endpoints_costs_one_read_in_half_a_minute(registry: Registry) -> None:
+def test_a_tenant_without_endpoints_costs_one_read_in_two_seconds(registry: Registry) -> None:
     directory = directory_over(registry)
     for _ in range(100):
         assert run(directory.of("acme")) == ()
@@ -217,15 +217,28 @@ def test_a_tenant_without_endpoints_costs_one_read_in_half_a_minute(registry: Re
     assert counted(registry, "of") == 2
 
 
-def test_what_is_known_is_at_most_half_a_minute_old(registry: Registry) -> None:
+def test_what_happens_after_a_registration_was_answered_is_told(registry: Registry) -> None:
     directory = directory_over(registry)
     run(directory.of("acme"))
     assert run(directory.asked_for()) == frozenset()
     endpoint = registry.register()
-    assert run(directory.of("acme")) == ()
-    registry.clock.advance(TTL_MS / 1000)
     assert run(directory.of("acme")) == (endpoint,)
     assert run(directory.asked_for()) == set(TERMINAL)
+
+
+def test_an_endpoint_that_asks_for_more_is_told_it_once_that_is_answered(registry: Registry) -> None:
+    registry.register()
+    directory = directory_over(registry)
+    run(directory.of("acme"))
+    changed = registry.register(events=[Status.RUNNING])
+    assert run(directory.of("acme")) == (changed,)
+
+
+def test_a_rotation_is_answered_at_once(registry: Registry) -> None:
+    registry.register()
+    began_ms = registry.clock.now_ms()
+    registry.register()
+    assert registry.clock.now_ms() == began_ms
 
 
 def test_an_endpoint_can_be_named_by_id_or_url_at_once_and_only_by_its_tenant(registry: Registry) -> None:

@@ -1,4 +1,4 @@
-"""Endpoints as the broadcaster and the API know them: at most half a minute old.
+"""Endpoints as the broadcaster and the API know them: at most two seconds old.
 
 Failure policy: closed. A directory that cannot be read is an error to the caller, who comes again: an endpoint that
 is passed over once is never told.
@@ -15,7 +15,10 @@ from flotilla.broadcast_ports import Endpoints
 from flotilla.clock import Clock
 from flotilla.models import Status
 
-TTL_MS = 30_000
+TTL_MS = 2000
+SETTLED_SECONDS = TTL_MS / 1000 + 0.5
+"""So long after a change every directory knows it; half a second is for reads that are not up to the last write."""
+
 MAX_TENANTS = 1000
 
 

@@ -1,7 +1,8 @@
 """Registering webhook endpoints: one for each URL of a tenant, and its secrets.
 
 Invariant: the fleet-wide note of what endpoints ask for is written before the endpoint, so nothing that an endpoint
-asks for is passed over for want of the note. A repeated registration makes a new secret and keeps the earlier ones
+asks for is passed over for want of the note. A registration is answered when every directory knows of it: whatever
+happens after the answer is told. A repeated registration makes a new secret and keeps the earlier ones
 valid for a day each: a client that lost an answer repeats the call, and the receiver goes on with the secret it has.
 """
 
@@ -20,6 +21,7 @@ from flotilla.errors import FlotillaError, RetryableError
 from flotilla.models import Status
 from flotilla.primitives.webhook_signature import SECRET_BYTES, secret_of
 from flotilla.services.destinations import Destinations
+from flotilla.services.endpoint_directory import SETTLED_SECONDS
 
 OLD_SECRET_SECONDS = 24 * 3600
 """How long a secret signs on beside a newer one."""
@@ -114,12 +116,15 @@ class EndpointService:
                 endpoint = self._new(found, wanted, secret)
                 await self._require_room(wanted.tenant)
                 if await self._endpoints.add(endpoint):
+                    await self._clock.sleep(SETTLED_SECONDS)
                     return endpoint
             elif existing.secrets[0] == secret:
                 return existing  # an earlier try of this very call was stored, and its answer lost
             else:
                 endpoint = self._rotated(existing, wanted, secret)
                 if await self._endpoints.change(endpoint):
+                    if _wants(endpoint) != _wants(existing):
+                        await self._clock.sleep(SETTLED_SECONDS)
                     return replace(endpoint, version=endpoint.version + 1)
         raise RetryableError("the endpoint is changing", code="endpoints_unavailable")
 
@@ -185,6 +190,11 @@ class EndpointService:
             state=EndpointState.ACTIVE,
             breaker=Breaker(),
         )
+
+
+def _wants(endpoint: Endpoint) -> tuple[object, ...]:
+    """What decides what an endpoint is told."""
+    return endpoint.events, endpoint.agents, endpoint.state
 
 
 def valid(secrets: Sequence[Secret], now_ms: int) -> list[Secret]:
