@@ -29,18 +29,25 @@ _SOURCES_EVERY = 20
 class Tormentor:
     """Torments a running instance while it is entered.
 
+    Args:
+        instance: The engine.
+        info: Where it answers.
+        seed: Of what is drawn.
+        kill_sources: The event sources too. What they have in hand stays hidden for the lane's visibility timeout.
+
     Attributes:
         workers_killed: Worker processes that were killed.
         sources_killed: How often the event sources were.
         duplicates: Messages that were sent again.
     """
 
-    def __init__(self, instance: Instance, info: LocalInfo, seed: int) -> None:
+    def __init__(self, instance: Instance, info: LocalInfo, seed: int, *, kill_sources: bool = True) -> None:
         self.workers_killed = 0
         self.sources_killed = 0
         self.duplicates = 0
         self._instance = instance
         self._info = info
+        self._kill_sources = kill_sources
         self._draw = random.Random(seed)
         self._targets: Sequence[str] = ()
         self._stopping = threading.Event()
@@ -70,8 +77,8 @@ class Tormentor:
             rounds += 1
             self._kill_a_worker()
             self._duplicate()
-            if rounds % _SOURCES_EVERY == 0:
-                self._kill_the_sources()
+            if self._kill_sources and rounds % _SOURCES_EVERY == 0:
+                self._kill_the_event_sources()
 
     def _kill_a_worker(self) -> None:
         engine = Process.load(engine_record(self._instance))
@@ -84,7 +91,7 @@ class Tormentor:
             self._draw.choice(workers).kill()
             self.workers_killed += 1
 
-    def _kill_the_sources(self) -> None:
+    def _kill_the_event_sources(self) -> None:
         sources = Process.load(event_sources_record(self._instance))
         if sources is not None and sources.is_alive():
             psutil.Process(sources.pid).kill()

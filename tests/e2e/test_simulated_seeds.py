@@ -1,0 +1,88 @@
+"""Seeds of the simulator on the real engine: its workloads as tasks of the deployed fleet, whose workers are killed.
+
+What a script does that the engine cannot be made to do in a minute is left out: hours of delay, pauses, redrives. What
+is left (order, retries, crashes, delays, repeated submits) is judged by the log and by the effects in the world
+outside, as `benchmarks.chaos` judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from benchmarks.chaos.sink import Sink
+from benchmarks.chaos.tally import judge, unfinished
+from benchmarks.chaos.tormentor import Tormentor
+from benchmarks.chaos.workload import Plan, Planned, submit_all
+from cli.client import FlotillaClient
+from cli.connection import Connection
+from tests.e2e.conftest import Engine
+from tests.e2e.waiting import eventually
+from tests.simulation import workload
+from tests.simulation.workload import Submit
+
+SEEDS = range(40)
+LONGEST_DELAY_SECONDS = 16.0
+MOST_FAILURES = 3
+PATIENCE_SECONDS = 240.0
+
+FAILURES = frozenset({"fail", "retry_after", "park", "bad_output", "permanent"})
+CRASHES = frozenset({"crash", "block", "hang", "exit"})
+
+
+def planned(seed: int, submit: Submit, url: str) -> Planned:
+    moves = submit.moves[:-1]
+    value: dict[str, object] = {"url": url}
+    failures = sum(move in FAILURES for move in moves)
+    if failures:
+        value["fail_attempts"] = min(failures, MOST_FAILURES)
+    elif CRASHES & set(moves):
+        value |= {"crash_attempts": 1, "crash_when": "after_effect" if submit.steps else "before"}
+    delay = submit.delay_seconds
+    # A session runs on one lane: lanes have no common order.
+    return Planned(
+        key=f"seed {seed} {submit.key}",
+        lane="standard" if submit.session else submit.lane,
+        input=value,
+        session=f"seed-{seed}-{submit.tenant}-{submit.session}" if submit.session else None,
+        delay_seconds=round(delay) if delay is not None and 1 <= delay <= LONGEST_DELAY_SECONDS else None,
+        twice=submit.tries > 1 and submit.number % 3 == 0,
+    )
+
+
+def plan_of(seeds: range, url: str) -> Plan:
+    plan = Plan()
+    for seed in seeds:
+        sessions: dict[str, list[Planned]] = {}
+        for submit in workload.drawn(random.Random(seed)).tasks.values():
+            task = planned(seed, submit, url)
+            if task.session is None:
+                plan.alone.append(task)
+            else:
+                sessions.setdefault(task.session, []).append(task)
+        plan.sessions += sessions.values()
+    return plan
+
+
+def test_seeds_of_the_simulator_keep_every_promise_on_the_engine(engine: Engine) -> None:
+    async def submit(work: Plan) -> int:
+        connection = Connection(engine.info.api_url, engine.info.tenant_key, engine.info.operator_key)
+        async with FlotillaClient(connection, patience_seconds=60.0) as client:
+            return await submit_all(client, work)
+
+    with Sink() as sink:
+        work = plan_of(SEEDS, sink.url)
+        assert len(work.tasks) > 100
+        assert sum(len(session) > 1 for session in work.sessions) > 5
+        with Tormentor(engine.instance, engine.info, seed=1, kill_sources=False) as tormentor:
+            replays = asyncio.run(submit(work))
+            tormentor.aim([task.task_id for task in work.tasks if task.task_id is not None])
+            left = len(work.tasks) // 10
+            eventually(lambda: unfinished(engine.info, work) <= left, "most tasks' ends", seconds=PATIENCE_SECONDS)
+        eventually(lambda: unfinished(engine.info, work) == 0, "the last tasks' ends", seconds=PATIENCE_SECONDS)
+        tally = judge(engine.info, work, sink)
+    assert tally.violations == []
+    assert tally.effects == len(work.tasks)
+    assert replays == sum(task.twice for task in work.tasks)
+    assert tormentor.workers_killed > 5
+    assert tormentor.duplicates > 5
