@@ -6,6 +6,7 @@ import contextlib
 import random
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,7 @@ from local.progress import Progress
 
 _BETWEEN_SECONDS = (0.4, 1.6)
 _SOURCES_EVERY = 20
+_GROWN_UP_SECONDS = 4.0
 
 
 class Tormentor:
@@ -124,8 +126,12 @@ class Tormentor:
 
 
 def _is_worker(process: psutil.Process) -> bool:
-    """Whether the engine runs a worker in it, and not the API or what follows the log."""
+    """Whether the engine runs a worker in it, which has had the time to begin something.
+
+    One that dies while it starts does nothing but hide its messages for the lane's visibility timeout.
+    """
     try:
-        return "-worker-" in process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "")
+        age_seconds = time.time() - process.create_time()  # noqa: TID251 - the machine's own times
+        return age_seconds > _GROWN_UP_SECONDS and "-worker-" in process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "")
     except psutil.Error:
         return False

@@ -13,7 +13,7 @@ import random
 from benchmarks.chaos.sink import Sink
 from benchmarks.chaos.tally import judge, unfinished
 from benchmarks.chaos.tormentor import Tormentor
-from benchmarks.chaos.workload import Plan, Planned, submit_all
+from benchmarks.chaos.workload import LANES, Plan, Planned, submit_all
 from cli.client import FlotillaClient
 from cli.connection import Connection
 from tests.e2e.conftest import Engine
@@ -39,10 +39,9 @@ def planned(seed: int, submit: Submit, url: str) -> Planned:
     elif CRASHES & set(moves):
         value |= {"crash_attempts": 1, "crash_when": "after_effect" if submit.steps else "before"}
     delay = submit.delay_seconds
-    # A session runs on one lane: lanes have no common order.
     return Planned(
-        key=f"seed {seed} {submit.key}",
-        lane="standard" if submit.session else submit.lane,
+        key=f"seed-{seed}-{submit.number}",
+        lane=LANES[(seed if submit.session else submit.number) % len(LANES)],
         input=value,
         session=f"seed-{seed}-{submit.tenant}-{submit.session}" if submit.session else None,
         delay_seconds=round(delay) if delay is not None and 1 <= delay <= LONGEST_DELAY_SECONDS else None,
@@ -64,6 +63,15 @@ def plan_of(seeds: range, url: str) -> Plan:
     return plan
 
 
+def _wait_until(engine: Engine, work: Plan, left: int) -> None:
+    eventually(
+        lambda: unfinished(engine.info, work) <= left,
+        f"the ends of all but {left} of {len(work.tasks)} tasks",
+        seconds=PATIENCE_SECONDS,
+        every=2.0,
+    )
+
+
 def test_seeds_of_the_simulator_keep_every_promise_on_the_engine(engine: Engine) -> None:
     async def submit(work: Plan) -> int:
         connection = Connection(engine.info.api_url, engine.info.tenant_key, engine.info.operator_key)
@@ -77,9 +85,8 @@ def test_seeds_of_the_simulator_keep_every_promise_on_the_engine(engine: Engine)
         with Tormentor(engine.instance, engine.info, seed=1, kill_sources=False) as tormentor:
             replays = asyncio.run(submit(work))
             tormentor.aim([task.task_id for task in work.tasks if task.task_id is not None])
-            left = len(work.tasks) // 10
-            eventually(lambda: unfinished(engine.info, work) <= left, "most tasks' ends", seconds=PATIENCE_SECONDS)
-        eventually(lambda: unfinished(engine.info, work) == 0, "the last tasks' ends", seconds=PATIENCE_SECONDS)
+            _wait_until(engine, work, left=len(work.tasks) // 10)
+        _wait_until(engine, work, left=0)
         tally = judge(engine.info, work, sink)
     assert tally.violations == []
     assert tally.effects == len(work.tasks)

@@ -11,16 +11,15 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 90.0
 """Well above the longest retry of a test."""
 
-_BETWEEN_LOOKS_SECONDS = 0.1
 
-
-def eventually(look: Callable[[], T | None], what: str, *, seconds: float = PATIENCE_SECONDS) -> T:
+def eventually(look: Callable[[], T | None], what: str, *, seconds: float = PATIENCE_SECONDS, every: float = 0.1) -> T:
     """What `look` finds, once it finds something.
 
     Args:
         look: Looks; None or False for nothing yet.
         what: What is awaited, for whoever reads that it did not come.
         seconds: How long to wait for it.
+        every: Seconds between two looks: more where a look is work for the fleet.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -28,4 +27,4 @@ def eventually(look: Callable[[], T | None], what: str, *, seconds: float = PATI
         if found:
             return found
         assert time.monotonic() < deadline, f"{what} did not come within {seconds:.0f} s"
-        time.sleep(_BETWEEN_LOOKS_SECONDS)
+        time.sleep(every)

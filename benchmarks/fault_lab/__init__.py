@@ -1,0 +1,1 @@
+"""A dependency that fails as it is told to, and what the fleet's protection makes of it."""
