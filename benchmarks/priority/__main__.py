@@ -14,7 +14,7 @@ import time
 
 from benchmarks.fleet import client_of, epoch_ms, fleet, percentile, submit_many
 from benchmarks.report import publish, table
-from cli.client import FlotillaClient
+from cli.client import FlotillaClient, Task
 from local.instance import LocalInfo
 from local.progress import Progress
 
@@ -22,6 +22,7 @@ _BACKLOG = 2000
 _SLEEP_SECONDS = 2.0
 _PROBES = 150
 _PACE_SECONDS = 0.2
+_GIVE_UP_SECONDS = 120.0
 _AIM = 1.5
 
 
@@ -42,6 +43,14 @@ async def _probe(client: FlotillaClient) -> list[float]:
     return latencies
 
 
+async def _listed(client: FlotillaClient, task: Task) -> None:
+    give_up = time.monotonic() + _GIVE_UP_SECONDS
+    while task["id"] not in {listed["id"] for listed in await client.tasks({"lane": "batch"}, at_most=100)}:
+        if time.monotonic() > give_up:
+            raise RuntimeError("the read model does not come to the backlog's end")
+        await asyncio.sleep(1.0)
+
+
 async def _measure(info: LocalInfo, progress: Progress) -> tuple[list[float], list[float], int]:
     async with client_of(info) as client:
         with progress.step("warm up"):
@@ -51,6 +60,9 @@ async def _measure(info: LocalInfo, progress: Progress) -> tuple[list[float], li
         with progress.step(f"submit {_BACKLOG} tasks on batch"):
             backlog = [{"agent": "diagnostics.sleep", "input": {"seconds": _SLEEP_SECONDS}, "lane": "batch"}] * _BACKLOG
             accepted = await submit_many(client, backlog)
+        with progress.step("wait until the read model is up to it"):
+            # What is asked is what a backlog that waits does to another lane, not what its arrival does.
+            await _listed(client, accepted[-1])
         with progress.step(f"{_PROBES} critical tasks beside the backlog"):
             loaded = await _probe(client)
         last = await client.tasks({"lane": "batch", "status": "queued"}, at_most=1)
