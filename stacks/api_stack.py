@@ -50,6 +50,9 @@ _PAUSES = "PAUSE"
 _WEBHOOKS = "WEBHOOKS#*"
 """Partitions of the control table that operators and clients change through the API. API keys are in none of them."""
 
+_CIRCUITS = "CIRCUIT#*"
+"""Looked at where an agent would rather refuse tasks than let them wait for what it calls."""
+
 _READINESS = "readiness-probe"
 """A partition that is always empty, asked for to learn whether the table answers."""
 
@@ -108,6 +111,7 @@ class ApiStack(FunctionsStack):
                 permissions.within(
                     state.control, ["GetItem", "PutItem", "UpdateItem", "DeleteItem"], [_PAUSES, _WEBHOOKS]
                 ),
+                permissions.within(state.control, ["GetItem"], [_CIRCUITS]),
                 permissions.keep_objects(state.payloads_name),
                 permissions.see_payload_missing(state.payloads_name),
                 permissions.read_objects(state.archive_name),

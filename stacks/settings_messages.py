@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from stacks.settings_model import AgentOverride, Fleet, Lane, Section
+from stacks.integration_settings import Integration
+from stacks.settings_model import AgentOverride, Fleet, Lane
 from stacks.settings_rules import Problem, one_of
+from stacks.settings_section import Section
 
 _NAMES = {
     "name": "lower-case letters, digits and single hyphens, beginning with a letter, at most 24 characters",
@@ -17,8 +20,18 @@ _NAMES = {
     "agents": "letters, digits, dots, hyphens and underscores, at most 128 characters",
     "runtime": "the name boto3 has for the service",
     "webhooks": "a host's name or address in lower case, without scheme and port",
+    "integrations": "lower-case letters, digits, - and _, beginning with a letter, at most 32 characters",
 }
 """What a name may be, by the first part of its key."""
+
+_INTEGRATIONS_TEXTS = {
+    "base_url": "a URL of at most 1024 characters",
+    "paths": "a path of at most 1024 characters, beginning with a slash",
+    "secret": "the name of a secret: letters, digits and /_+=.@-, at most 256 characters",
+    "header": "the name of a header: letters, digits and hyphens, at most 64 characters",
+    "idempotency_header": 'the name of a header, or ""',
+}
+"""The same of texts below `integrations.<name>`, by the key they belong to."""
 
 _TYPES = {
     "bool": ("true or false", "true or false"),
@@ -30,6 +43,7 @@ _TYPES = {
 _TABLES_OF_FREE_NAMES: dict[tuple[str, ...], str] = {
     ("lanes",): "at least one table [lanes.<name>]",
     ("agents",): 'tables [agents."<name>"]',
+    ("integrations",): "tables [integrations.<name>]",
 }
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -52,7 +66,9 @@ def _problems(errors: Sequence[ErrorDetails]) -> Iterator[Problem]:
             case "extra_forbidden":
                 yield Problem(path, f"unknown key; {one_of(path[-1], _keys_at(path[:-1]))}")
             case "string_pattern_mismatch" | "string_too_long":
-                yield Problem(path, f"{given!r} is not allowed; allowed: {_NAMES[path[0]]}")
+                yield Problem(path, f"{given!r} is not allowed; allowed: {_text_at(path)}")
+            case "missing":
+                yield Problem(path, f"is missing; needed: {_allowed_at(path)}")
             case "literal_error":
                 yield Problem(path, f"{given!r} is not allowed; allowed: {details['ctx']['expected']}")
             case _:
@@ -70,7 +86,30 @@ def _model_at(path: Sequence[str]) -> type[BaseModel] | None:
             return Lane
         case ("agents", _):
             return AgentOverride
+        case ("integrations", _):
+            return Integration
+        case ("integrations", _, section):
+            return _section_of(Integration, section)
     return None
+
+
+def _section_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The section that a key of a section is."""
+    field = model.model_fields.get(key)
+    annotations = [] if field is None else [field.annotation, *get_args(field.annotation)]
+    return next((each for each in annotations if isinstance(each, type) and issubclass(each, Section)), None)
+
+
+def _text_at(path: Sequence[str]) -> str:
+    """What a text that must be of some form may be."""
+    match tuple(path):
+        case ("integrations", _, *_, ("base_url" | "paths" | "secret" | "header" | "idempotency_header") as key):
+            return _INTEGRATIONS_TEXTS[key]
+        case ("integrations", _, "paths", _):
+            return _INTEGRATIONS_TEXTS["paths"]
+        case ("agents", _, "integrations", *_):
+            return _NAMES["integrations"]
+    return _NAMES[path[0]]
 
 
 def _keys_at(path: Sequence[str]) -> list[str]:
@@ -95,6 +134,8 @@ def _allowed_at(path: Sequence[str]) -> str:
 
 
 def _described(annotation: Any, constraints: Sequence[Any], *, many: bool = False) -> str:
+    if get_origin(annotation) in (Union, UnionType):
+        annotation = next(each for each in get_args(annotation) if each is not NoneType)
     if get_origin(annotation) is Annotated:
         inner, field = get_args(annotation)
         return _described(inner, field.metadata, many=many)

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from stacks.integration_settings import Integration, IntegrationName, IntegrationReference
+from stacks.settings_section import Section
 
 VISIBILITY_FACTOR = 6
 """AWS's own advice for queues that feed Lambda: room for the pollers' retries while a function is throttled."""
@@ -50,12 +53,6 @@ ENDS: tuple[TaskStatus, ...] = ("succeeded", "dead_lettered", "cancelled", "expi
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
 
 AwsService = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-
-
-class Section(BaseModel):
-    """One table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Runtime(Section):
@@ -196,11 +193,18 @@ class Lane(Section):
 
 
 class AgentOverride(Section):
-    """What the operator decides otherwise than an agent's author; None leaves the author's."""
+    """What the operator decides otherwise than an agent's author; None leaves the author's.
+
+    Attributes:
+        integrations: What it may call; `*` stands for all.
+        on_open: What the API does with its tasks while one of these is held back.
+    """
 
     lane: str | None = None
     timeout_seconds: float | None = Field(default=None, gt=0, le=897)
     max_attempts: int | None = Field(default=None, ge=1, le=100)
+    integrations: tuple[IntegrationReference, ...] | None = Field(default=None, strict=False)
+    on_open: Literal["park", "reject"] | None = None
 
 
 LANE_DEFAULTS: Mapping[str, Mapping[str, int]] = MappingProxyType(
@@ -231,5 +235,8 @@ class Fleet(Section):
     background: Background = Background()
     lanes: Annotated[Mapping[LaneName, Lane], Field(min_length=1), AfterValidator(MappingProxyType)]
     agents: Annotated[Mapping[AgentName, AgentOverride], AfterValidator(MappingProxyType)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    integrations: Annotated[Mapping[IntegrationName, Integration], AfterValidator(MappingProxyType)] = Field(
         default_factory=dict, validate_default=True
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stacks.background import reserved_concurrency
+from stacks.integration_settings import ANY, mistakes
 from stacks.settings_model import Fleet
 
 LADDER_NAME = "delays"
@@ -49,9 +50,11 @@ def problems_of(fleet: Fleet) -> Iterator[Problem]:
         yield Problem(
             ("broadcast", "example_subscriber"), "must be false where broadcast.topic is: it subscribes to it"
         )
+    yield from (Problem(path, message) for path, message in mistakes(fleet.integrations))
     if fleet.default_lane not in fleet.lanes:
         yield Problem(("default_lane",), no_such_lane(fleet.default_lane, fleet.lanes))
     for name, agent in fleet.agents.items():
+        yield from _unknown_integrations(fleet, name, agent.integrations or ())
         if agent.lane is not None and agent.lane not in fleet.lanes:
             yield Problem(("agents", name, "lane"), no_such_lane(agent.lane, fleet.lanes))
         elif agent.lane is not None and agent.timeout_seconds is not None:
@@ -104,6 +107,13 @@ def _timeout_problems(fleet: Fleet, agent: str, lane: str, timeout_seconds: floa
         )
 
 
+def _unknown_integrations(fleet: Fleet, agent: str, integrations: Iterable[str]) -> Iterator[Problem]:
+    for name in integrations:
+        if name != ANY and name not in fleet.integrations:
+            known = one_of(name, fleet.integrations) if fleet.integrations else "there is no [integrations.<name>]"
+            yield Problem(("agents", agent, "integrations"), f"no integration is named {name!r}; {known}")
+
+
 def agent_problems(fleet: Fleet, manifest: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong between the agents as they will be deployed and the lanes they run on.
 
@@ -117,6 +127,7 @@ def agent_problems(fleet: Fleet, manifest: Mapping[str, Any]) -> Iterator[Proble
             yield Problem(("agents", name, "lane"), no_such_lane(lane, fleet.lanes))
             continue
         yield from _timeout_problems(fleet, name, lane, agent["timeout_seconds"])
+        yield from _unknown_integrations(fleet, name, agent["integrations"])
         allowed = fleet.lanes[lane].max_receive_count - RECEIVES_BEYOND_ATTEMPTS
         if agent["max_attempts"] > allowed:
             yield Problem(

@@ -13,6 +13,7 @@ from stacks.constructs.fleet_function import FunctionShape
 from stacks.constructs.permissions import Permission
 from stacks.constructs.runtime_layers import RuntimeLayers
 from stacks.constructs.worker_function import WorkerFunction
+from stacks.integration_settings import secrets_of
 from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
 from stacks.state_stack import StateStack
@@ -21,6 +22,11 @@ _PAUSES = "PAUSE"
 _SESSIONS = "SESSION#*"
 _CACHE = "CACHE#*"
 _DIAGNOSTICS = "DIAGNOSTICS#*"
+_CIRCUITS = "CIRCUIT#*"
+_NAMES_OF_CIRCUITS = "CIRCUITS"
+_BUCKETS = "BUCKET#*"
+_LIMITS = "LIMITS"
+_SLOTS = "SLOTS#*"
 """Partitions of the control table. It also holds the keys of clients, which no agent may reach."""
 
 
@@ -82,11 +88,24 @@ class WorkersStack(cdk.Stack):
                 # What is parked goes down the ladder, or back to the lane itself where its time is that near; what can
                 # never be read is put aside.
                 permissions.send([queues.queue, queues.dead_letters, *self._lanes.delays.tiers.values()]),
+                *self._granted_to_calls(),
                 *self._granted_to_diagnostics(),
             ],
             source=queues,
             lane=lane,
         )
+
+    def _granted_to_calls(self) -> list[Permission]:
+        """What protects integrations is shared by all lanes; secrets are those of the integrations that there are."""
+        control = self._state.control
+        shared = [
+            permissions.within(control, ["Query"], [_CIRCUITS, _LIMITS, _SLOTS]),
+            permissions.within(control, ["GetItem", "UpdateItem"], [_CIRCUITS, _BUCKETS]),
+            permissions.within(control, ["PutItem"], [_CIRCUITS, _NAMES_OF_CIRCUITS, _SLOTS]),
+            permissions.within(control, ["DeleteItem"], [_CIRCUITS, _SLOTS]),
+        ]
+        secrets = secrets_of(self._fleet.integrations)
+        return [*shared, *([permissions.read_secrets(secrets)] if secrets else [])]
 
     def _granted_to_diagnostics(self) -> list[Permission]:
         # The diagnostic agents count what really happened outside the event log.

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import math
 
-from flotilla.errors import IdempotencyKeyReusedError, InvalidInputError, RetryableError, UnknownAgentError
+from flotilla.errors import (
+    CircuitOpenError,
+    IdempotencyKeyReusedError,
+    InvalidInputError,
+    RetryableError,
+    UnknownAgentError,
+)
 from functions.api.problems import Problem, RefusalError
 
 _RETRY_AFTER_SECONDS = 2
@@ -21,6 +27,12 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem("idempotency-key-reused", "Use a new key for a new request, or repeat the first one.")
         case InvalidInputError():
             return Problem("invalid-input", error.message, tuple(error.errors))
+        case CircuitOpenError():
+            return Problem(
+                "dependency-unavailable",
+                "What the agent depends on is down, and the agent takes no tasks meanwhile. Nothing was accepted.",
+                headers={"retry-after": str(max(1, math.ceil(error.retry_after_seconds)))},
+            )
         case RetryableError():
             return _unavailable(error.retry_after_seconds)
         case TimeoutError():

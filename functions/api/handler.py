@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from flotilla.dynamo.endpoints import DynamoEndpoints
     from flotilla.dynamo.pauses import DynamoPauses
     from flotilla.services.endpoint_directory import EndpointDirectory
+    from flotilla.services.hold_back import HoldBack
     from flotilla.services.open_logs import OpenLogs
     from flotilla.services.redrive import RedriveService
     from functions.api.agents import AgentRoutes
@@ -104,6 +105,7 @@ class _Wiring:
             lanes=self.lanes,
             validators=self._validators,
             endpoints=lambda: self._endpoint_directory,
+            dependencies=lambda: self._hold_back,
             clock=self._clock,
         )
         self._submit = SubmitService(
@@ -259,6 +261,13 @@ class _Wiring:
         from flotilla.services.endpoint_directory import EndpointDirectory
 
         return EndpointDirectory(self._endpoints, self._clock)
+
+    @cached_property
+    def _hold_back(self) -> HoldBack:
+        from flotilla.dynamo.circuits import DynamoCircuits
+        from flotilla.services.hold_back import HoldBack
+
+        return HoldBack(DynamoCircuits(clients.dynamodb(), self._settings.control_table, self._aws), self._clock)
 
     def readiness(self) -> Readiness:
         """What the API cannot do without. The scheduler is not asked: few tasks need it, and it costs a client."""

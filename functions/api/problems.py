@@ -28,6 +28,7 @@ Slug = Literal[
     "idempotency-key-reused",
     "internal-error",
     "unavailable",
+    "dependency-unavailable",
 ]
 """The problems there are."""
 
@@ -47,6 +48,7 @@ _KINDS: dict[Slug, tuple[int, str, bool]] = {
     "idempotency-key-reused": (422, "The Idempotency-Key was used for another request", False),
     "internal-error": (500, "Something went wrong on our side", False),
     "unavailable": (503, "The service cannot answer right now", True),
+    "dependency-unavailable": (503, "What the agent depends on is down", True),
 }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flotilla.agents.catalog import AgentSpec, Catalog
 from flotilla.clock import Clock
-from flotilla.errors import InvalidInputError
+from flotilla.errors import CircuitOpenError, InvalidInputError
 from flotilla.services.submit import Submission
 from functions.api.requests import LONGEST_DELAY_SECONDS, TaskRequest, read
 from functions.api.routing import Call
@@ -53,6 +53,14 @@ class EndpointNames(Protocol):
         ...
 
 
+class Dependencies(Protocol):
+    """What agents depend on."""
+
+    async def held(self, integrations: Iterable[str]) -> CircuitOpenError | None:
+        """What holds calls back to one of these integrations; None where all may be called, or nobody knows."""
+        ...
+
+
 class Submissions:
     """Makes submissions.
 
@@ -61,6 +69,8 @@ class Submissions:
         lanes: The lanes.
         validators: Check inputs against the agents' schemas.
         endpoints: Makes (or returns) what knows the webhook endpoints; asked for by a task that names one.
+        dependencies: Makes (or returns) what knows which integrations are held back; asked by tasks of agents that
+            would rather be refused than wait.
         clock: Tells what is past.
     """
 
@@ -71,12 +81,14 @@ class Submissions:
         lanes: Lanes,
         validators: InputValidators,
         endpoints: Callable[[], EndpointNames],
+        dependencies: Callable[[], Dependencies],
         clock: Clock,
     ) -> None:
         self._catalog = catalog
         self._lanes = lanes
         self._validators = validators
         self._endpoints = endpoints
+        self._dependencies = dependencies
         self._clock = clock
 
     async def read(self, call: Call, body: Any, *, key: str | None) -> Submission:
@@ -91,12 +103,15 @@ class Submissions:
             InvalidInputError: It is not right; names what is wrong.
             UnknownAgentError: No such agent is deployed.
             RetryableError: The store of endpoints did not answer.
+            CircuitOpenError: What the agent depends on is down, and the agent says to refuse then.
         """
         wanted = read(TaskRequest, body)
         agent = self._catalog.get(wanted.agent)
         lane = self._lanes.for_task(wanted.lane, agent)
         due_ms = self._due_ms(wanted)
         self._validators.check(agent, wanted.input)
+        if due_ms is None:
+            await self._not_held(agent)
         return Submission(
             tenant=call.identity.tenant,
             actor=call.identity.actor,
@@ -114,6 +129,12 @@ class Submissions:
             labels=wanted.labels or {},
             trace=call.request.trace,
         )
+
+    async def _not_held(self, agent: AgentSpec) -> None:
+        if agent.on_open != "reject":
+            return
+        if (held := await self._dependencies().held(agent.integrations)) is not None:
+            raise held
 
     def _due_ms(self, wanted: TaskRequest) -> int | None:
         """When the task may start; None at once. Its deadline is checked against it."""

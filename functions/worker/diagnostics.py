@@ -185,6 +185,53 @@ def _post(url: str, idempotency_key: str, dies: bool) -> int:
     return status
 
 
+class CallInput(Model):
+    """One call through an integration.
+
+    Attributes:
+        integration: Its name in fleet.toml.
+        path: Below its base URL; may end in a query.
+        body: Sent as JSON; None sends none.
+    """
+
+    integration: str
+    path: str = "/"
+    method: Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"] = "GET"
+    body: Any = None
+
+
+class CallOutput(BaseModel):
+    """What it answered.
+
+    Attributes:
+        body: As JSON where it is, else as text.
+    """
+
+    attempt: int
+    status: int
+    body: Any
+
+
+@agent(
+    "diagnostics.call",
+    timeout_seconds=60,
+    max_attempts=5,
+    integrations=["*"],
+    backoff_base_seconds=0.5,
+    backoff_cap_seconds=5,
+)
+async def call(task: CallInput, ctx: Context) -> CallOutput:
+    """Make one call through an integration, with all that protects it."""
+    client = ctx.integration(task.integration)
+    body = {} if task.body is None else {"json": task.body}
+    answer = await client.request(task.method, task.path, effect="call", **body)
+    try:
+        found = answer.json()
+    except RetryableError:
+        found = answer.text
+    return CallOutput(attempt=ctx.attempt, status=answer.status, body=found)
+
+
 class _Counters:
     """Counters of one task in the `control` table, moved by atomic `ADD`."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import threading
+import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +35,14 @@ from flotilla.sqs.lanes import SqsLaneReceipts, SqsLanes
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from flotilla.integrations.desk import IntegrationDesk
+
 _AWS_THREADS = 20  # two calls for each task of a full batch
 _AGENT_THREADS = 32  # a full batch of plain agents, and their steps
+_RESOLVING_THREADS = 4  # a lookup that hangs holds up no other call of ours
 _OVERRUN_EXIT_STATUS = 75  # EX_TEMPFAIL
+
+_making_desk = threading.Lock()
 
 
 @cache
@@ -73,6 +80,53 @@ def _tools() -> AttemptTools:
         run_agent=threads.ThreadRunner("agent", _AGENT_THREADS),
         watchdog=LeaseWatchdog(clock),
         random=chance,
+        integrations=_integrations,
+    )
+
+
+def _integrations() -> IntegrationDesk:
+    with _making_desk:  # plain agents ask on threads of their own
+        return _desk()
+
+
+@cache
+def _desk() -> IntegrationDesk:
+    """What calls to integrations take. Most processes make none: it is imported with the first."""
+    from flotilla.dynamo.buckets import DynamoBuckets
+    from flotilla.dynamo.circuits import DynamoCircuits
+    from flotilla.dynamo.limit_settings import DynamoLimitSettings
+    from flotilla.dynamo.slots import DynamoSlots
+    from flotilla.integrations.declaration import deployed
+    from flotilla.integrations.desk import IntegrationDesk
+    from flotilla.outbound.http import Http
+    from flotilla.outbound.resolver import SystemResolver
+    from flotilla.secretsmanager.secrets import SecretsManagerSecrets
+    from flotilla.services.concurrency_caps import ConcurrencyCaps
+    from flotilla.services.limit_board import LimitBoard
+    from flotilla.services.limits import Limiter
+    from flotilla.services.protection import Protections
+
+    control = WorkerSettings.read().control_table
+    clock = SystemClock()
+    chance = random.Random()
+    aws = threads.ThreadRunner("protection", _AWS_THREADS)
+    resolving = threads.ThreadRunner("resolve", _RESOLVING_THREADS)
+    board = LimitBoard(DynamoLimitSettings(clients.dynamodb(), control, aws), clock)
+    protections = Protections(
+        circuits=DynamoCircuits(clients.dynamodb(), control, aws),
+        limiter=Limiter(DynamoBuckets(clients.dynamodb(), control, aws), clock, chance, board=board),
+        caps=ConcurrencyCaps(DynamoSlots(clients.dynamodb(), control, aws), clock, chance),
+        clock=clock,
+        random=chance,
+        environment=uuid.uuid4().hex,
+    )
+    return IntegrationDesk(
+        deployed(),
+        transport=Http(SystemResolver(resolving), resolving),
+        secrets=SecretsManagerSecrets(clients.secretsmanager, aws),
+        protect=protections.of,
+        clock=clock,
+        random=chance,
     )
 
 
@@ -97,6 +151,8 @@ def _deliveries(event: dict[str, Any]) -> list[Delivery]:
 
 async def _run(event: dict[str, Any], tools: AttemptTools, invocation: Invocation) -> BatchResult:
     result = await BatchService(tools).run(_deliveries(event), invocation)
+    if _desk.cache_info().currsize:
+        await _desk().flush()
     if invocation.overruns.count:
         # A plain agent still runs on its thread though its attempt is over. Only the end of the process
         # stops it; what is done is deleted first, since Lambda takes a dead process for a failed batch.

@@ -1,4 +1,7 @@
-"""The layer of Flotilla's own library, with the manifest of all agents in it."""
+"""The layer of Flotilla's own library, with the manifest of all agents and the integrations in it.
+
+In the layer and not in the functions' environment: all of a function's variables together have 4 KB.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from stacks.bundling.bytecode import compile_all
 from stacks.bundling.cache import built, content_of, digest, sources_in
 from stacks.bundling.process import run_python
 from stacks.bundling.target import Target
+from stacks.integration_settings import declared
 from stacks.settings_model import Fleet
 
 _SOURCE = Path("layers", "flotilla", "python")
 _MANIFEST = Path("python", "flotilla", "agents", "manifest.json")
+_INTEGRATIONS = Path("python", "flotilla", "integrations", "declared.json")
 
 
 def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, build_root: Path) -> Path:
@@ -36,10 +41,12 @@ def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, 
     overrides = json.dumps(
         {name: agent.model_dump(exclude_none=True) for name, agent in fleet.agents.items()}, sort_keys=True
     )
+    integrations = json.dumps(declared(fleet.integrations), indent=1, sort_keys=True)
     key = digest(
         [
             target.python,
             overrides,
+            integrations,
             str(fleet.diagnostics),
             # The schemas in the manifest are pydantic's work.
             (repository / "layers" / "dependencies" / "requirements.txt").read_bytes(),
@@ -52,6 +59,7 @@ def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, 
     def make(directory: Path) -> None:
         copy_sources(source, directory / "python", sources_in(source))
         _write_manifest(repository, directory / _MANIFEST, overrides, diagnostics=fleet.diagnostics)
+        (directory / _INTEGRATIONS).write_text(integrations, encoding="utf-8")
         compile_all(directory, "/opt")
 
     return built(build_root / "layers" / f"flotilla-{target.name}", key, make)

@@ -186,6 +186,13 @@ def schedule(group: str, role: iam.Role) -> list[Permission]:
     ]
 
 
+def read_secrets(names: Sequence[str]) -> Permission:
+    """Read these secrets."""
+    # Secrets Manager adds a hyphen and six characters of its own to the name.
+    secrets = f"arn:{cdk.Aws.PARTITION}:secretsmanager:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:secret"
+    return Permission(["secretsmanager:GetSecretValue"], [f"{secrets}:{name}-??????" for name in names])
+
+
 def put_events(bus: events.EventBus) -> Permission:
     """Put events on a bus."""
     return Permission(["events:PutEvents"], [bus.event_bus_arn])

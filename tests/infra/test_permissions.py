@@ -122,8 +122,7 @@ def test_a_worker_appends_and_reads_events_keeps_payloads_and_works_off_its_own_
     assert granted(templates, name) == {
         ("dynamodb:PutItem", EVENTS),
         ("dynamodb:Query", EVENTS),
-        ("dynamodb:Query", CONTROL),
-        ("dynamodb:PutItem", CONTROL),
+        *((f"dynamodb:{action}", CONTROL) for action in ("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem")),
         ("s3:GetObject", PAYLOADS),
         ("s3:PutObject", PAYLOADS),
         PAYLOAD_LISTING,
@@ -140,6 +139,11 @@ def test_a_worker_reads_pauses_writes_sessions_and_leads_flights_and_sees_no_key
         ("Query", "SESSION#*"),
         ("PutItem", "SESSION#*"),
         ("PutItem", "CACHE#*"),
+        *((action, "CIRCUIT#*") for action in ("Query", "GetItem", "UpdateItem", "PutItem", "DeleteItem")),
+        ("PutItem", "CIRCUITS"),
+        ("Query", "LIMITS"),
+        *((action, "BUCKET#*") for action in ("GetItem", "UpdateItem")),
+        *((action, "SLOTS#*") for action in ("Query", "PutItem", "DeleteItem")),
     }
 
 
@@ -167,6 +171,7 @@ def test_the_api_changes_pauses_and_webhooks_and_reaches_no_keys_of_clients(temp
     assert partitions(templates, "flotilla-api", CONTROL) == {
         *((action, key) for action in ("Query", *changing) for key in ("PAUSE", "WEBHOOKS#*")),
         ("Query", "readiness-probe"),
+        ("GetItem", "CIRCUIT#*"),
     }
 
 
@@ -361,6 +366,7 @@ _ACTIONS = {
     "publish": "sns:Publish",
     "publish_batch": "sns:Publish",
     "get_metric_data": "cloudwatch:GetMetricData",
+    "get_secret_value": "secretsmanager:GetSecretValue",
 }
 """Client methods, and what a role must allow for them."""
 
@@ -388,7 +394,8 @@ class Caller:
 
 
 CALLERS = {
-    "worker": Caller("flotilla-worker-standard", by_aws=_QUEUE_POLLER, unasked={"dynamodb:DeleteItem"}),
+    # It asks for secrets where an integration has one.
+    "worker": Caller("flotilla-worker-standard", by_aws=_QUEUE_POLLER, unasked={"secretsmanager:GetSecretValue"}),
     "api": Caller("flotilla-api", by_aws=_PASSED),
     "authorizer": Caller("flotilla-authorizer"),
     "relay": Caller("flotilla-relay", by_aws=_QUEUE_POLLER),

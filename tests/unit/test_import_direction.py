@@ -13,8 +13,16 @@ LIBRARY = REPOSITORY / "layers" / "flotilla" / "python" / "flotilla"
 
 BOTTOM = {"errors", "clock", "models", "broadcast", "coordination", "read_model"}
 PURE = BOTTOM | {"events", "primitives"}
-ADAPTERS = {"cloudwatch", "dynamo", "eventbridge", "outbound", "s3", "scheduler", "sns", "sqs"}
-PORTS = {"ports", "broadcast_ports", "budget_ports", "limit_ports", "retention_ports"}
+ADAPTERS = {"cloudwatch", "dynamo", "eventbridge", "outbound", "s3", "scheduler", "secretsmanager", "sns", "sqs"}
+PORTS = {
+    "ports",
+    "broadcast_ports",
+    "budget_ports",
+    "circuit_ports",
+    "integration_ports",
+    "limit_ports",
+    "retention_ports",
+}
 
 # Part of the library → parts it may import.
 ALLOWED = {
@@ -27,8 +35,9 @@ ALLOWED = {
     "events": BOTTOM,
     "primitives": BOTTOM,
     **dict.fromkeys(PORTS, PURE),
-    "agents": PURE | PORTS,
-    "services": PURE | PORTS | {"agents"},
+    "integrations": PURE | PORTS,
+    "agents": PURE | PORTS | {"integrations"},
+    "services": PURE | PORTS | {"agents", "integrations"},
     **dict.fromkeys(ADAPTERS, PURE | PORTS),
     "runtime": PURE | PORTS,
 }

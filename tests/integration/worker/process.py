@@ -239,6 +239,16 @@ def identical_tasks(stage: Stage) -> None:
     stage.report_logs(**tasks)
 
 
+def calls_to_an_integration(stage: Stage) -> None:
+    boto3.client("secretsmanager").create_secret(Name="crm/token", SecretString="t0ken")
+    call = {"integration": "crm", "path": "/orders?x=1", "method": "POST", "body": {"a": 1}}
+    calls = {f"call{number}": stage.submit("diagnostics.call", call) for number in range(8)}
+    other = stage.submit("diagnostics.call", {"integration": "erp"})
+    plain = stage.submit("calling.plain", {"calls": 1})
+    stage.run_batch()
+    stage.report_logs(**calls, other=other, plain=plain)
+
+
 def a_task_parked_for_long(stage: Stage) -> None:
     task = stage.submit("sample.parking", {"value": 600, "times": 1})
     stage.run_batch()
@@ -260,6 +270,7 @@ SCENARIOS = [
     a_batch_of_everything,
     a_task_of_a_paused_agent,
     identical_tasks,
+    calls_to_an_integration,
     a_plain_agent_that_does_not_stop,
 ]
 

@@ -15,12 +15,18 @@ from typing import Any
 import pytest
 
 import flotilla
+from benchmarks.fault_lab.script import Script
+from benchmarks.fault_lab.server import FaultServer, Received
 from flotilla.agents.decorator import definition_of
 from functions.worker import diagnostics
+from stacks.config import parse
+from stacks.integration_settings import declared
 from tests.synthesis import ACCOUNT, REGION, REPOSITORY, Templates
-from tests.unit.services import sample_agents
+from tests.unit.services import calling_agents, sample_agents
 
 AGENTS = [
+    calling_agents.calls_plain,
+    diagnostics.call,
     diagnostics.echo,
     diagnostics.flaky,
     sample_agents.cached,
@@ -35,10 +41,11 @@ OVERRUN_EXIT_STATUS = 75
 
 @dataclass
 class Told:
-    """What a worker's process reported."""
+    """What a worker's process reported, and what reached the integration that its agents call."""
 
     lines: list[dict[str, Any]]
     exit_status: int
+    calls_received: list[Received]
 
     def of(self, scenario: str, what: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if (line["scenario"], line["what"]) == (scenario, what)]
@@ -62,22 +69,30 @@ class Told:
         return {line["task"]: line["name"] for line in self.of(scenario, "log")}
 
 
-def layer(folder: Path) -> Path:
-    """The flotilla layer, with a manifest of the agents that these tests need."""
+def layer(folder: Path, crm_url: str) -> Path:
+    """The flotilla layer, with a manifest of the agents that these tests need, and the integration that they call."""
     library = folder / "python"
     shutil.copytree(Path(flotilla.__file__).parent, library / "flotilla", ignore=shutil.ignore_patterns("__pycache__"))
     specs = [definition_of(agent).spec() for agent in AGENTS]
     manifest = {"agents": {spec.name: spec.to_json() for spec in specs}}
     (library / "flotilla" / "agents" / "manifest.json").write_text(json.dumps(manifest))
+    crm = f'[integrations.crm]\nbase_url = "{crm_url}"\nprivate = true\nauth.secret = "crm/token"\nconcurrency = 50\n'
+    integrations = declared(parse(crm + "limit = { rate_per_minute = 6000, burst = 100 }").integrations)
+    (library / "flotilla" / "integrations" / "declared.json").write_text(json.dumps(integrations))
     return library
 
 
 @pytest.fixture(scope="module")
 def told(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    folder = tmp_path_factory.mktemp("worker")
+    with FaultServer(Script.steady()) as crm:
+        lines, exit_status = _run(templates, tmp_path_factory.mktemp("worker"), crm.url)
+    return Told(lines, exit_status, crm.received)
+
+
+def _run(templates: Templates, folder: Path, crm_url: str) -> tuple[list[dict[str, Any]], int]:
     report = folder / "report.jsonl"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
-        "PYTHONPATH": f"{layer(folder)}{os.pathsep}{REPOSITORY}",
+        "PYTHONPATH": f"{layer(folder, crm_url)}{os.pathsep}{REPOSITORY}",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": REGION,
@@ -94,8 +109,7 @@ def told(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Told
         timeout=120,
     )
     assert ended.returncode in (0, OVERRUN_EXIT_STATUS), ended.stderr[-2000:]
-    lines = [json.loads(line) for line in report.read_text().splitlines()]
-    return Told(lines, ended.returncode)
+    return [json.loads(line) for line in report.read_text().splitlines()], ended.returncode
 
 
 def test_nothing_touches_aws_before_the_first_message(told: Told) -> None:
@@ -214,3 +228,21 @@ def test_a_plain_agent_that_does_not_stop_ends_the_process_after_what_is_done_is
     assert told.of(scenario, "answer") == [], "the process ended before it answered"
     last = told.of(scenario, "call")[-1]
     assert (last["who"], last["call"]) == ("worker", "DeleteMessageBatch")
+
+
+def test_calls_to_an_integration_get_through_with_a_key_and_credentials_each_once(told: Told) -> None:
+    logs = told.logs("calls_to_an_integration")
+    ends = {name: kinds[-1] for name, kinds in logs.items()}
+    assert ends.pop("other") == "dead_lettered", "the fleet has no such integration"
+    assert set(ends.values()) == {"succeeded"}
+    assert len(told.calls_received) == 10
+    assert {received.headers["authorization"] for received in told.calls_received} == {"Bearer t0ken"}
+    assert len({received.headers["idempotency-key"] for received in told.calls_received}) == 10
+    assert {received.path for received in told.calls_received} == {"/orders?x=1", "/orders"}
+
+
+def test_calls_share_what_protects_them(told: Told) -> None:
+    calls = told.calls_on("calls_to_an_integration", "worker", CONTROL)
+    assert calls["GetItem"] <= 4, "looks at the circuit, and one at the bucket"
+    assert calls["UpdateItem"] <= 4, "draws from the bucket, and a report to the circuit"
+    assert calls["DeleteItem"] == 10, "a slot is given up for each call, since there is a cap"

@@ -35,6 +35,7 @@ SPECS = st.builds(
     cache_ttl_seconds=st.none() | st.integers(1, 10**6),
     input_schema=SCHEMAS,
     output_schema=SCHEMAS,
+    on_open=st.sampled_from(["park", "reject"]),
 )
 
 
@@ -57,6 +58,13 @@ def test_members_of_a_later_version_are_ignored(spec: AgentSpec) -> None:
     value["later"] = 1
     value["agents"][spec.name]["later"] = {"a": 1}
     assert Catalog.from_json(json.dumps(value)).get(spec.name) == spec
+
+
+@given(SPECS)
+def test_a_manifest_of_an_earlier_version_parks_what_meets_a_dependency_that_is_down(spec: AgentSpec) -> None:
+    value = json.loads(manifest([spec]))
+    del value["agents"][spec.name]["on_open"]
+    assert Catalog.from_json(json.dumps(value)).get(spec.name).on_open == "park"
 
 
 def test_an_agent_that_is_not_there_is_unknown() -> None:

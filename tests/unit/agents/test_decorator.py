@@ -56,6 +56,7 @@ def test_what_the_decorator_says_is_in_the_specification() -> None:
         cache_ttl_seconds=60,
         backoff_base_seconds=2,
         backoff_cap_seconds=20,
+        on_open="reject",
     )
     def full(task: Question, ctx: SyncContext) -> Answer:
         return Answer(text=task.text)
@@ -63,7 +64,7 @@ def test_what_the_decorator_says_is_in_the_specification() -> None:
     spec = definition_of(full).spec()
     assert (spec.name, spec.version, spec.module, spec.function) == ("test.full", "3", __name__, "full")
     assert (spec.timeout_seconds, spec.max_attempts, spec.lane) == (90, 7, "batch")
-    assert (spec.integrations, spec.cache_ttl_seconds) == (("bedrock", "crm"), 60)
+    assert (spec.integrations, spec.cache_ttl_seconds, spec.on_open) == (("bedrock", "crm"), 60, "reject")
     assert (spec.backoff_base_seconds, spec.backoff_cap_seconds) == (2, 20)
     assert not spec.is_async
 
@@ -71,6 +72,7 @@ def test_what_the_decorator_says_is_in_the_specification() -> None:
 def test_what_it_does_not_say_has_a_default() -> None:
     spec = definition_of(asked).spec()
     assert (spec.version, spec.lane, spec.integrations, spec.cache_ttl_seconds) == ("1", None, (), None)
+    assert spec.on_open == "park"
     assert spec.timeout_seconds > 0
     assert spec.max_attempts > 1
     assert spec.is_async
@@ -135,6 +137,7 @@ def test_any_other_function_is_refused_with_the_way_to_write_it(function: Callab
         {"backoff_base_seconds": -0.1},
         {"backoff_cap_seconds": -1},
         {"cache_ttl_seconds": 0},
+        {"on_open": "wait"},
     ],
     ids=str,
 )

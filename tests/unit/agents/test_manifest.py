@@ -79,12 +79,14 @@ def test_every_agent_is_in_the_manifest_with_the_operators_changes(repository: R
         + AGENT.format(name="test.third", function="third")
         + "from functions.worker.agents.first import first\nalso = second\n",
     )
-    made = repository.make(*overrides(lane="batch", timeout_seconds=7, max_attempts=9))
+    changes = {"lane": "batch", "timeout_seconds": 7, "max_attempts": 9, "integrations": ["crm"], "on_open": "reject"}
+    made = repository.make(*overrides(**changes))
     assert made.returncode == 0, made.stderr
     catalog = Catalog.from_json(repository.out.read_text())
     assert [spec.name for spec in catalog] == ["test.first", "test.second", "test.third"]
     first, second = catalog.get("test.first"), catalog.get("test.second")
     assert (first.lane, first.timeout_seconds, first.max_attempts) == ("batch", 7, 9)
+    assert (first.integrations, first.on_open) == (("crm",), "reject")
     assert (second.lane, second.max_attempts, second.module) == (None, 2, "functions.worker.agents.second")
     assert first.input_schema == {"type": "integer"}
 

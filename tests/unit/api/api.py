@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from flotilla.agents.catalog import AgentSpec, Catalog
+from flotilla.agents.catalog import AgentSpec, Catalog, OnOpen
 from flotilla.broadcast import Endpoint
 from flotilla.events import Event, Kind, chain
 from flotilla.models import TaskMessage
@@ -16,6 +16,7 @@ from flotilla.services.cancel import CancelService
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dead_letters import DeadLetterService
 from flotilla.services.dispatch import Dispatch
+from flotilla.services.hold_back import HoldBack
 from flotilla.services.listing import ListService
 from flotilla.services.open_logs import OpenLogs
 from flotilla.services.past_logs import PastLogs
@@ -37,6 +38,7 @@ from functions.api.validation import InputValidators
 from tests.fakes import ManualClock, MemoryEventLog, MemoryLanes, MemoryPayloadStore
 from tests.fakes.archive import MemoryArchive
 from tests.fakes.assembly import TIERS_SECONDS
+from tests.fakes.circuits import MemoryCircuits
 from tests.fakes.delays import MemoryDelays
 from tests.fakes.pauses import MemoryPauses
 from tests.fakes.schedules import MemorySchedules
@@ -54,7 +56,7 @@ SLEEP = {
 }
 
 
-def agent(name: str, input_schema: dict[str, Any], *, lane: str | None = None) -> AgentSpec:
+def agent(name: str, input_schema: dict[str, Any], *, lane: str | None = None, on_open: OnOpen = "park") -> AgentSpec:
     return AgentSpec(
         name=name,
         version="7",
@@ -70,6 +72,7 @@ def agent(name: str, input_schema: dict[str, Any], *, lane: str | None = None) -
         cache_ttl_seconds=None,
         input_schema=input_schema,
         output_schema={"type": "object"},
+        on_open=on_open,
     )
 
 
@@ -99,11 +102,13 @@ class Api:
     schedules: MemorySchedules = field(default_factory=MemorySchedules)
     read_model: MemoryReadModel = field(default_factory=MemoryReadModel)
     archive: MemoryArchive = field(default_factory=MemoryArchive)
+    circuits: MemoryCircuits = field(default_factory=MemoryCircuits)
     log: EventLog | None = None
     payloads: PayloadStore = field(default_factory=MemoryPayloadStore)
     catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
+        self.hold_back = HoldBack(self.circuits, self.clock)
         self.application = Application(self._router, self.clock)
 
     def _router(self) -> Router:
@@ -122,7 +127,12 @@ class Api:
             clock=self.clock,
         )
         submissions = Submissions(
-            catalog=self.catalog, lanes=lanes, validators=validators, endpoints=OneEndpoint, clock=self.clock
+            catalog=self.catalog,
+            lanes=lanes,
+            validators=validators,
+            endpoints=OneEndpoint,
+            dependencies=lambda: self.hold_back,
+            clock=self.clock,
         )
         tasks = TaskRoutes(
             submissions=submissions,

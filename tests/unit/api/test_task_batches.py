@@ -16,6 +16,7 @@ from flotilla.models import TaskMessage
 from flotilla.primitives.ladder import Ladder
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
+from flotilla.services.hold_back import HoldBack
 from flotilla.services.submit import SubmitService, task_id_for
 from functions.api.application import Application
 from functions.api.batches import MAX_TASKS, BatchRoutes
@@ -25,6 +26,7 @@ from functions.api.submissions import Lanes, Submissions
 from functions.api.task_view import TaskViews
 from functions.api.validation import InputValidators
 from tests.fakes import ManualClock, MemoryEventLog, MemoryLanes, MemoryPayloadStore
+from tests.fakes.circuits import MemoryCircuits
 from tests.fakes.delays import MemoryDelays
 from tests.fakes.schedules import MemorySchedules
 from tests.gateway_events import Answer, http_event, identity
@@ -101,6 +103,7 @@ class BatchApi:
             lanes=Lanes(("standard", "batch"), "standard"),
             validators=InputValidators(),
             endpoints=OneEndpoint,
+            dependencies=lambda: HoldBack(MemoryCircuits(), self.clock),
             clock=self.clock,
         )
         batches = BatchRoutes(

@@ -152,74 +152,138 @@ class Drawer:
     pace: tuple[int, int] | None = None
 
 
-STEPS = st.lists(
-    st.tuples(
-        st.integers(0, 3000),  # true time that passes
-        st.integers(0, 3),  # who draws
-        st.integers(-SKEW_MS, SKEW_MS),  # what its clock is off by at this moment
-        st.integers(1, 5),  # what it needs
-        st.integers(1, 12),  # what it would take
-        st.integers(0, 4000),  # how long it waits
-        st.sampled_from(["use", "use", "use", "give_back", "charge", "lose_the_answer"]),
-        st.sampled_from([0, 300]),
-    ),
-    max_size=60,
+@dataclass(frozen=True)
+class Step:
+    """What one process does next.
+
+    Attributes:
+        passes_ms: True time that passes before.
+        who: Of the processes.
+        off_ms: What its clock is off by at this moment.
+        times: How often it draws, or until it is refused.
+        then: What becomes of what it draws.
+        others: What it guesses of the others.
+    """
+
+    passes_ms: int
+    who: int
+    off_ms: int
+    times: int
+    need: int
+    lease: int
+    within_ms: int
+    then: str
+    others: int
+
+
+STEPS = st.builds(
+    Step,
+    passes_ms=st.sampled_from([0, 1, 100, 1000, 10_000, 200_000]),
+    who=st.integers(0, 3),
+    off_ms=st.sampled_from([-SKEW_MS, SKEW_MS]) | st.integers(-SKEW_MS, SKEW_MS),
+    times=st.sampled_from([1, 100]),
+    need=st.integers(1, 3),
+    lease=st.sampled_from([1, 12]),
+    within_ms=st.sampled_from([0, 0, 4000]),
+    then=st.sampled_from(["use", "use", "use", "give_back", "charge", "lose_the_answer"]),
+    others=st.sampled_from([0, 100, 900]),
 )
 
 
-@settings(max_examples=300)
-@given(steps=STEPS, rate=st.sampled_from([60, 600, 997, 6000]), burst=st.integers(5, 30))
-def test_never_more_than_burst_and_rate_allow_whatever_the_clocks_say(
-    steps: list[tuple[int, int, int, int, int, int, str, int]], rate: int, burst: int
-) -> None:
-    """Clocks jump about within the declared skew at every look; what a process holds it uses at once when it may."""
-    limit = Limit(rate, burst)
-    stored: Bucket | None = None
-    drawers = [Drawer() for _ in range(4)]
-    true_ms = NOW_MS
-    used: list[tuple[int, int]] = []  # true time of use, thousandths
-    made_ms = NOW_MS
-    for passes, who, off, need, lease, within_ms, then, others in steps:
-        true_ms += passes
-        drawer = drawers[who]
-        for _ in count():
-            seen_clock = drawer.pace[0] if drawer.pace else None
-            since = true_ms - drawer.pace[1] if drawer.pace else 0
-            now_ms = reckoned_ms(true_ms + off, seen_clock, since)
-            assert now_ms <= true_ms + SKEW_MS, "nobody is led further astray than the clocks are"
-            wanted = Wish(need * 1000, max(need, lease) * 1000, within_ms, within_ms)
-            draw = plan(drawer.known, limit, wanted, now_ms, skew_ms=SKEW_MS, others=others)
+class Fleet:
+    """Four processes and their bucket; what a process holds it uses as soon as it may."""
+
+    def __init__(self, limit: Limit, skew_ms: int) -> None:
+        self.limit = limit
+        self.skew_ms = skew_ms
+        self.stored: Bucket | None = None
+        self.drawers = [Drawer() for _ in range(4)]
+        self.true_ms = self.made_ms = NOW_MS
+        self.used: list[tuple[int, int]] = []  # true time, thousandths
+
+    def do(self, step: Step) -> None:
+        self.true_ms += step.passes_ms
+        for _ in range(step.times):
+            if not self.draw(step):
+                return
+
+    def draw(self, step: Step) -> bool:
+        drawer = self.drawers[step.who]
+        for tried in count():
+            clock_ms, at_ms = drawer.pace or (None, 0)
+            now_ms = reckoned_ms(self.true_ms + step.off_ms * self.skew_ms // SKEW_MS, clock_ms, self.true_ms - at_ms)
+            assert now_ms <= self.true_ms + self.skew_ms, "nobody is led further astray than the clocks are"
+            lease = max(step.need, step.lease) * TOKEN_MILLI
+            wanted = Wish(step.need * TOKEN_MILLI, lease, step.within_ms, step.within_ms)
+            draw = plan(
+                drawer.known, self.limit, wanted, now_ms, skew_ms=self.skew_ms, others=step.others, just_seen=tried > 0
+            )
             if isinstance(draw, Refuse):
-                break
-            before, was_done = stored, done(draw, stored)
+                return False
+            before, was_done = self.stored, done(draw, self.stored)
             if was_done:
-                made_ms = true_ms if before is None else made_ms
-                stored = after(draw, before)
+                self.made_ms = self.true_ms if before is None else self.made_ms
+                self.stored = after(draw, before)
             if before is not None:
-                drawer.pace = (max(now_ms, before.clock_ms), true_ms)
+                drawer.pace = max(now_ms, before.clock_ms), self.true_ms
             drawer.known = after(draw, before) if was_done else before
-            if not was_done:
-                continue
-            assert stored is not None
-            if then == "lose_the_answer":
-                break  # drawn, and never used
-            wait_ms = matures_after_ms(stored, now_ms)
-            if then == "give_back":
-                give = Shift(-draw.amount_milli, stored, now_ms)
-                stored = drawer.known = after(give, stored)
-            else:
-                used.append((true_ms + wait_ms, draw.amount_milli))
-            if then == "charge":
-                stored = drawer.known = after(Shift(700, None, now_ms), stored)
-            break
-    used.sort()
+            if was_done:
+                self.use(draw, drawer, now_ms, step.then)
+                return True
+        raise AssertionError
+
+    def use(self, draw: Draw, drawer: Drawer, now_ms: int, then: str) -> None:
+        assert self.stored is not None
+        wait_ms = matures_after_ms(self.stored, now_ms)
+        if then == "give_back":
+            self.stored = drawer.known = after(Shift(-draw.amount_milli, self.stored, now_ms), self.stored)
+        elif then != "lose_the_answer":
+            self.used.append((self.true_ms + wait_ms, draw.amount_milli))
+        if then == "charge":
+            self.stored = drawer.known = after(Shift(700, None, now_ms), self.stored)
+
+
+@settings(max_examples=300)
+@given(
+    steps=st.lists(STEPS, max_size=25),
+    rate=st.sampled_from([60, 600, 997, 6000]),
+    burst=st.sampled_from([5, 12, 30]),
+    skew_ms=st.sampled_from([0, SKEW_MS]),
+    gives_back=st.booleans(),
+)
+def test_never_more_than_burst_and_rate_allow_whatever_the_clocks_say(
+    steps: list[Step], rate: int, burst: int, skew_ms: int, gives_back: bool
+) -> None:
+    """Clocks jump about within the declared skew at every look."""
+    fleet = Fleet(Limit(rate, burst), skew_ms)
+    for step in steps:
+        fleet.do(step if gives_back or step.then != "give_back" else replace(step, then="use"))
+    used = sorted(fleet.used)
     total = 0
     for at_ms, amount in used:
         total += amount
-        assert total <= limit.burst_milli + credited_milli(rate, at_ms - made_ms + SKEW_MS) + 1
+        assert total <= burst * TOKEN_MILLI + credited_milli(rate, at_ms - fleet.made_ms + skew_ms) + 1
+    # What is given back, or waits for the rest of its draw, was drawn before it is used.
+    if gives_back:
+        return
+    held_ms = max((step.within_ms for step in steps), default=0)
     for first, (from_ms, _) in enumerate(used):
         within = 0
         for at_ms, amount in used[first:]:
             within += amount
-            kept_ms = 4000  # the longest that any of a draw waits for the rest of it
-            assert within <= limit.burst_milli + credited_milli(rate, at_ms - from_ms + 2 * SKEW_MS + kept_ms) + 1
+            allowed = credited_milli(rate, at_ms - from_ms + 2 * skew_ms + held_ms)
+            assert within <= burst * TOKEN_MILLI + allowed + 1
+
+
+@pytest.mark.parametrize("others", [0, 100, 900])
+def test_a_bucket_that_ran_over_gives_no_more_than_its_burst_whatever_is_guessed(others: int) -> None:
+    fleet = Fleet(Limit(600, 12), 0)
+    draws = Step(0, 0, 0, times=1, need=1, lease=1, within_ms=0, then="use", others=others)
+    fleet.do(draws)
+    for idle_ms in (1700, 5000):
+        fleet.true_ms += idle_ms
+        before = len(fleet.used)
+        for who in (1, 0, 2):
+            fleet.do(replace(draws, who=who, times=4))
+        fleet.do(replace(draws, who=3, times=100))
+        assert 12 - 12 // 4 <= len(fleet.used) - before <= 12

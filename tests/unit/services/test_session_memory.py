@@ -135,7 +135,11 @@ def test_what_pydantic_makes_json_of_is_appended_as_that_json() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("content", [float("nan"), object(), "caf\udce9", {"deep": {float("inf")}}], ids=str)
+@pytest.mark.parametrize(
+    "content",
+    [float("nan"), object(), "caf\udce9", {"deep": {float("inf")}}],
+    ids=["not a number", "an object", "half a character", "infinity"],
+)
 def test_what_is_not_json_is_refused_for_good(content: Any) -> None:
     async def scenario() -> None:
         memory = Sessions().attempt()

@@ -13,7 +13,7 @@ FLEET = parse("[lanes.critical]\n[lanes.standard]\nmax_receive_count = 30\n[lane
 
 
 def manifest(**agent: Any) -> dict[str, Any]:
-    return {"agents": {"a.b": {"lane": None, "timeout_seconds": 60.0, "max_attempts": 3, **agent}}}
+    return {"agents": {"a.b": {"lane": None, "timeout_seconds": 60.0, "max_attempts": 3, "integrations": [], **agent}}}
 
 
 @pytest.mark.parametrize(

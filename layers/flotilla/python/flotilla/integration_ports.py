@@ -12,6 +12,11 @@ from flotilla.errors import ParkedError, PermanentError, RetryableError
 from flotilla.primitives.circuit import CallOutcome
 
 
+def protection_name(integration: str) -> str:
+    """The name of an integration's circuit, limit and cap."""
+    return f"integration#{integration}"
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """One request.

@@ -10,9 +10,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from flotilla.errors import UnknownAgentError
+
+OnOpen = Literal["park", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,10 @@ class AgentSpec:
         max_attempts: Attempts before the task is dead-lettered.
         backoff_base_seconds: Upper bound of the wait after the first failure.
         backoff_cap_seconds: Upper bound of every wait.
+        integrations: The integrations it may call; `*` stands for all.
         cache_ttl_seconds: How long a result may answer identical tasks; None never.
+        on_open: What the API does with a task while one of them is held back: `park` takes it and lets it wait,
+            `reject` answers 503.
     """
 
     name: str
@@ -45,6 +50,7 @@ class AgentSpec:
     cache_ttl_seconds: int | None
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
+    on_open: OnOpen = "park"
 
     def to_json(self) -> dict[str, Any]:
         """The form in the manifest."""
@@ -53,7 +59,7 @@ class AgentSpec:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> AgentSpec:
         """Read what `to_json` wrote; members of a later version are ignored."""
-        known = {name: value[name] for name in cls.__slots__}
+        known = {"on_open": "park"} | {name: value[name] for name in cls.__slots__ if name in value}
         return cls(**(known | {"integrations": tuple(value["integrations"])}))
 
 

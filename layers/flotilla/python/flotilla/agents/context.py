@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -22,8 +22,12 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from flotilla.agents.session import Session, SyncSession
 from flotilla.clock import Clock
 from flotilla.errors import PermanentError
+from flotilla.integrations.effects import within_step
 from flotilla.models import Payload, TaskMessage, canonical_json
 from flotilla.ports import RunSync
+
+if TYPE_CHECKING:
+    from flotilla.integrations.client import IntegrationClient, SyncIntegrationClient
 
 T = TypeVar("T")
 
@@ -160,6 +164,18 @@ class Step:
         return self.declared.validate_json(text, by_alias=False, by_name=True)
 
 
+class Integrations(Protocol):
+    """The integrations of an attempt."""
+
+    def client(self, name: str) -> IntegrationClient:
+        """A client of the integration `name`.
+
+        Raises:
+            PermanentError: The agent does not declare it, or there is none (`integration_not_declared`).
+        """
+        ...
+
+
 class TaskLogger(logging.LoggerAdapter[logging.Logger]):
     """Adds task id, attempt, tenant and trace id to every line an agent logs."""
 
@@ -195,6 +211,7 @@ class Context:
         clock: Clock,
         run_sync: RunSync,
         logger: logging.Logger,
+        integrations: Integrations | None = None,
     ) -> None:
         self.task_id = message.task_id
         self.tenant = message.tenant
@@ -208,6 +225,7 @@ class Context:
         self.steps = steps
         self._clock = clock
         self._run_sync = run_sync
+        self._integrations = integrations
 
     def remaining_seconds(self) -> float:
         """Seconds until this attempt is stopped."""
@@ -219,7 +237,20 @@ class Context:
         Args:
             step: Which effect, where a task has several.
         """
-        return hashlib.sha256(f"{self.task_id}\0{step}".encode()).hexdigest()[:32]
+        return idempotency_key(self.task_id, step)
+
+    def integration(self, name: str) -> IntegrationClient:
+        """A client of the integration `name` of fleet.toml: `await ctx.integration("crm").get("/customers/1")`.
+
+        Calls share connections with all others of this process, are repeated where that can help, and are protected by
+        the integration's circuit and limits; what they raise then parks the task. See `IntegrationClient.request`.
+
+        Raises:
+            PermanentError: The agent does not declare it, or there is none (`integration_not_declared`).
+        """
+        if self._integrations is None:
+            raise PermanentError(f"there is no integration {name!r} here", code="integration_not_declared")
+        return self._integrations.client(name)
 
     async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run `function` once in the life of the task and record what it returns.
@@ -246,12 +277,13 @@ class Context:
         if step.found:
             return result
         try:
-            if inspect.iscoroutinefunction(function):
-                result = await function(*args, **kwargs)
-            else:
-                result = await self._run_sync(lambda: function(*args, **kwargs))
-                if inspect.isawaitable(result):
-                    result = await result
+            with within_step(step.key):
+                if inspect.iscoroutinefunction(function):
+                    result = await function(*args, **kwargs)
+                else:
+                    result = await self._run_sync(lambda: function(*args, **kwargs))
+                    if inspect.isawaitable(result):
+                        result = await result
         except BaseException:
             self.steps.give_back(step)
             raise
@@ -281,6 +313,12 @@ class SyncContext:
         """See `Context.idempotency_key`."""
         return self._context.idempotency_key(step)
 
+    def integration(self, name: str) -> SyncIntegrationClient:
+        """See `Context.integration`; its calls need no `await`."""
+        from flotilla.integrations.client import SyncIntegrationClient
+
+        return SyncIntegrationClient(self._context.integration(name), self._call)
+
     def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """See `Context.step`. A plain function runs on the agent's own thread."""
         steps = self._context.steps
@@ -288,9 +326,10 @@ class SyncContext:
         if step.found:
             return result
         try:
-            result = function(*args, **kwargs)
-            if inspect.isawaitable(result):
-                result = self._call(_awaited(result))
+            with within_step(step.key):
+                result = function(*args, **kwargs)
+                if inspect.isawaitable(result):
+                    result = self._call(_awaited(result))
         except BaseException:
             steps.give_back(step)
             raise
@@ -310,6 +349,11 @@ def _declared(function: Callable[..., Any]) -> TypeAdapter[Any] | None:
     except Exception:  # noqa: BLE001 - builtins have no signature, and an annotation may be any expression
         return None
     return None if annotation in (inspect.Signature.empty, None, Any) else TypeAdapter(annotation)
+
+
+def idempotency_key(task_id: str, effect: str) -> str:
+    """The key of one of a task's effects on the outside world."""
+    return hashlib.sha256(f"{task_id}\0{effect}".encode()).hexdigest()[:32]
 
 
 def log_keys(message: TaskMessage, attempt: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
 
-from flotilla.agents.catalog import AgentSpec
+from flotilla.agents.catalog import AgentSpec, OnOpen
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +41,7 @@ class AgentDefinition:
     cache_ttl_seconds: int | None
     backoff_base_seconds: float
     backoff_cap_seconds: float
+    on_open: OnOpen = "park"
 
     @property
     def is_async(self) -> bool:
@@ -88,6 +89,7 @@ class AgentDefinition:
             cache_ttl_seconds=self.cache_ttl_seconds,
             input_schema=self.input_adapter.json_schema(mode="validation"),
             output_schema=self.output_adapter.json_schema(mode="serialization"),
+            on_open=self.on_open,
         )
 
 
@@ -102,6 +104,7 @@ def agent(
     cache_ttl_seconds: int | None = None,
     backoff_base_seconds: float = 1.0,
     backoff_cap_seconds: float = 300.0,
+    on_open: OnOpen = "park",
 ) -> Callable[[F], F]:
     """Make a function an agent.
 
@@ -111,19 +114,23 @@ def agent(
         timeout_seconds: Longest one attempt may take; an async agent is cancelled then.
         max_attempts: Attempts before the task is dead-lettered, the first included.
         lane: Default lane; None takes the fleet's.
-        integrations: Names of the integrations it calls.
+        integrations: Names of the integrations it calls, as fleet.toml has them; `*` for all.
         cache_ttl_seconds: How long a result may answer tasks of the same tenant with the same input, which then
             are not run; None never. The result must depend on nothing but the input: not on the session, say.
         backoff_base_seconds: Upper bound of the wait after the first failure.
         backoff_cap_seconds: Upper bound of every wait.
+        on_open: What becomes of tasks submitted while an integration it calls is held back: `park`, they wait for it;
+            `reject`, the API answers 503.
 
     Raises:
-        ValueError: A bound is not positive.
+        ValueError: A bound is not positive, or `on_open` is neither.
     """
     if timeout_seconds <= 0 or max_attempts < 1 or backoff_base_seconds < 0 or backoff_cap_seconds < 0:
         raise ValueError(f"agent {name!r}: timeout_seconds > 0, max_attempts >= 1, backoff >= 0")
     if cache_ttl_seconds is not None and cache_ttl_seconds < 1:
         raise ValueError(f"agent {name!r}: cache_ttl_seconds >= 1, or None")
+    if on_open not in ("park", "reject"):
+        raise ValueError(f"agent {name!r}: on_open is 'park' or 'reject'")
 
     def decorate(function: F) -> F:
         definition = AgentDefinition(
@@ -137,6 +144,7 @@ def agent(
             cache_ttl_seconds=cache_ttl_seconds,
             backoff_base_seconds=backoff_base_seconds,
             backoff_cap_seconds=backoff_cap_seconds,
+            on_open=on_open,
         )
         setattr(function, _ATTRIBUTE, definition)
         return function

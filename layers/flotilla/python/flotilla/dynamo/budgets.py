@@ -1,7 +1,7 @@
 """Budgets in the `control` table: one item for each scope, and one conditional update for each change.
 
 A reservation is an attribute of its own, so that those of many calls at once do not get in each other's way, and what
-an update found comes back with either answer: nothing is ever read. An item holds some thousands of reservations at once.
+an update found comes back with either answer: nothing is ever read. An item has room for thousands of them at once.
 
 Failure policy: an error to the caller. What happens without an answer is decided by who asks (`Budgets`: work goes on).
 """

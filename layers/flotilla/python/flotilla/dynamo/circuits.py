@@ -206,10 +206,14 @@ def _to_item(record: CircuitRecord) -> dict[str, Any]:
 
 def _from_item(item: dict[str, Any]) -> CircuitRecord:
     found: dict[str, Any] = {}
-    for field in fields(CircuitRecord):
-        if field.name in item:  # else of a version before it: the default
-            kind = _TEXTS.get(field.name)
-            found[field.name] = kind(item[field.name]["S"]) if kind else int(item[field.name]["N"])
+    try:
+        for field in fields(CircuitRecord):
+            if field.name in item:  # else of a version before it: the default
+                kind = _TEXTS.get(field.name)
+                found[field.name] = kind(item[field.name]["S"]) if kind else int(item[field.name]["N"])
+    except ValueError as error:
+        # A state that only a later version of this code knows must not stop the calls of this one.
+        raise StoreUnavailableError("the circuit is of a later version", code="circuits_unavailable") from error
     return CircuitRecord(**found)
 
 

@@ -31,6 +31,7 @@ from flotilla.integration_ports import (
     Permit,
     Protection,
     UnusableAnswerError,
+    protection_name,
 )
 from flotilla.integrations import effects
 from flotilla.integrations.credentials import Credentials
@@ -103,7 +104,7 @@ class CallTools:
 class IntegrationClient:
     """Calls one integration.
 
-    Paths begin with a slash and lie below the integration's base URL. What each method takes and raises, `request` says.
+    Paths begin with a slash and lie below the integration's base URL. What all of them take and raise, `request` says.
     """
 
     def __init__(self, integration: Integration, caller: Caller, tools: CallTools) -> None:
@@ -304,7 +305,8 @@ class IntegrationClient:
         if tried.kind is Kind.THROTTLED:
             wait_seconds = max(tried.retry_after_ms or self._integration.retry.cap_ms, 1) / 1000
             message = f"integration {name} wants fewer calls"
-            return LimitedError(message, limit=f"integration#{name}", code="throttled", retry_after_seconds=wait_seconds)
+            limit = protection_name(name)
+            return LimitedError(message, limit=limit, code="throttled", retry_after_seconds=wait_seconds)
         # Whose failure opened the circuit waits with the others.
         if (held := await self._tools.protection.held()) is not None:
             return held

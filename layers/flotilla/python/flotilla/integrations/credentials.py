@@ -56,8 +56,8 @@ class Credentials:
 
         Raises:
             StoreUnavailableError: The secret was never read here and the store does not answer.
-            ParkedError: There is no such secret, or it is none that can be sent (`integration_secret`): work waits until
-                an operator has mended it.
+            ParkedError: There is no such secret, or none that can be sent (`integration_secret`): work waits until an
+                operator has mended it.
         """
         if auth is None:
             return ()

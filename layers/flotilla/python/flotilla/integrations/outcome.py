@@ -1,11 +1,13 @@
 """What became of one request: whether it is worth making again, and what it says about the other side's health.
 
-    2xx                       answered
-    301 302 303 307 308       redirected
-    401                       unauthorized: once, with the secret read anew
-    408 425 500 502 503 504   failed: worth another try
-    429, 503 with Retry-After throttled: the other side works, and wants fewer calls
-    any other                 refused: the caller's error; no other try will do better
+    2xx                         answered
+    301 302 303 307 308         redirected
+    401                         unauthorized: once more, with the secret read anew
+    408 425 500 502 503 504     failed: worth another try
+    429, 503 with Retry-After   throttled: the other side wants fewer calls
+    any other                   refused: the caller's error; no other try will do better
+
+An error instead of an answer is a failure.
 """
 
 from __future__ import annotations

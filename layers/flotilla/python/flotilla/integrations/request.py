@@ -19,7 +19,7 @@ from flotilla.integration_ports import HttpRequest
 from flotilla.integrations.declaration import Integration
 
 Scalar = str | int | float | bool
-Params = Mapping[str, Scalar | None | Sequence[Scalar]]
+Params = Mapping[str, Scalar | Sequence[Scalar] | None]
 
 ABSENT: Any = object()
 """No JSON body; `None` is one."""
@@ -115,7 +115,7 @@ def build(
 
 
 def redirected(integration: Integration, request: HttpRequest, location: str) -> HttpRequest | None:
-    """The same request to where a redirect leads; None where it must not follow: another host, or a path not allowed."""
+    """The same request to where a redirect leads; None where it must not follow: another host, a path not allowed."""
     try:
         url = urlsplit(urljoin(request.origin + request.target, location))
         origin = f"{url.scheme}://{url.netloc}".lower()

@@ -10,6 +10,7 @@ from typing import Any
 from flotilla.errors import PermanentError, RetryableError
 from flotilla.integration_ports import HttpAnswer
 
+
 class Headers(Mapping[str, str]):
     """Headers of an answer: any case finds them; what came several times is joined by commas."""
 

@@ -78,7 +78,10 @@ class HttpPool:
         """See `HttpTransport.send`."""
         client = self._client()
         timeout = httpx.Timeout(
-            connect=bounds.connect_seconds, read=bounds.read_seconds, write=bounds.read_seconds, pool=bounds.connect_seconds
+            connect=bounds.connect_seconds,
+            read=bounds.read_seconds,
+            write=bounds.read_seconds,
+            pool=bounds.connect_seconds,
         )
         with _told_apart():
             made = client.build_request(
@@ -177,7 +180,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface is httpcore's
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -249,8 +252,9 @@ async def _body(answer: httpx.Response, bound: int) -> bytes:
     if packing not in ("identity", "gzip", "x-gzip", ""):
         raise UnusableAnswerError("the answer is packed in a way that was not asked for")
     unpack = zlib.decompressobj(_GZIP) if "gzip" in packing else None
-    body = bytearray()
+    body, begun = bytearray(), False
     async for part in answer.aiter_raw():
+        begun = True
         try:
             # One byte more than may come tells that there is too much, however much the rest would be.
             body += part if unpack is None else unpack.decompress(part, bound + 1 - len(body))
@@ -258,7 +262,7 @@ async def _body(answer: httpx.Response, bound: int) -> bytes:
             raise NoAnswerError("the answer is not packed as it says") from error
         if len(body) > bound:
             raise UnusableAnswerError(f"the answer is longer than the {bound} bytes that are allowed")
-    if unpack is not None and body and not unpack.eof:
+    if unpack is not None and begun and not unpack.eof:
         raise NoAnswerError("the answer ends in the middle")
     return bytes(body)
 

@@ -13,7 +13,7 @@ reported fails far more often than what has just happened. Hence two kinds of co
   that ends now, so that an outage shows at once and is not diluted by the minute before it.
 
 Trials of environments that made no call for a while are kept apart (*fresh*): where a burst wakes many at once, their
-failures are back before their successes can be. They are judged once successes had the time they usually take.
+failures are back before their successes can be. Such a failure counts once a success had the time it usually takes.
 
 A rate is believed when the lower bound of its Wilson score interval reaches the threshold (E. B. Wilson, "Probable
 inference, the law of succession, and statistical inference", JASA 22, 1927), at `CONFIDENCE` standard deviations: a
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flotilla.primitives.circuit_policy import CircuitPolicy
@@ -32,6 +32,8 @@ from flotilla.primitives.circuit_policy import CircuitPolicy
 SUB_BUCKET_MS = 5_000
 SLOT_MS = 100
 CONFIDENCE = 3.0
+_RARE_CONFIDENCE = 5.0
+"""For what happens to one call in a hundred: there the interval is narrower than chance is."""
 
 OK = "ok"
 FAILED = "failed"
@@ -49,8 +51,8 @@ _LATENCY_COLUMNS = 43
 _SLOW_SHARE = 0.01  # what p99 means
 _SLOW_SPANS = 3
 _TYPICAL = 0.9
-_LONGEST_SETTLING_MS = 5_000
-_UNKNOWN_SETTLING_MS = 2_000
+_LONGEST_SETTLING_MS = 10_000
+_UNKNOWN_SETTLING_MS = 5_000
 _REPORT_LATENESS = 1.5
 
 
@@ -113,10 +115,6 @@ class _Trials:
         if failed:
             self.oldest_failed_slot = slot
 
-    def damning(self, policy: CircuitPolicy) -> bool:
-        enough = self.total >= policy.minimum_volume
-        return enough and lower_bound(self.failed, self.total) >= policy.failure_rate
-
 
 @dataclass(slots=True)
 class Window:
@@ -151,34 +149,33 @@ class Window:
 
     def judge(self) -> Judgement:
         """Whether the circuit should open."""
-        steady, both = self._worst_spans()
-        ripe_ms = None if both is None else self._settled_ms(both)
-        if steady is None and ripe_ms is not None and self.now_ms >= ripe_ms:
-            steady = both
-        if steady is not None:
-            return Judgement(_failing(steady.failed, steady.total))
-        return self._by_totals() or self._by_latency() or Judgement(again_ms=ripe_ms)
+        slots, settling_ms = self._slots(), self._settling_ms()
+        ripe_slot = (self.now_ms - settling_ms) // SLOT_MS - 1
+        # Steady trials as they are; else together with the fresh, of which a failure counts once it is ripe.
+        trials = self._worst_span(slots, None) or self._worst_span(slots, ripe_slot)
+        reason = _failing(trials.failed, trials.total) if trials else self._by_totals(settling_ms) or self._by_latency()
+        if reason is not None:
+            return Judgement(reason)
+        unripe = self._worst_span(slots, self.now_ms // SLOT_MS)
+        return Judgement(again_ms=None if unripe is None else (unripe.oldest_failed_slot + 1) * SLOT_MS + settling_ms)
 
-    def _worst_spans(self) -> tuple[_Trials | None, _Trials | None]:
-        """The shortest span that ends now and surely fails too often: of steady trials, and of all."""
-        slots = self._slots()
-        steady, both = _Trials(), _Trials()
-        worst: _Trials | None = None
-        if sum(failed + fresh_failed for _, failed, _, fresh_failed in slots.values()) < self._fewest_failures:
-            return None, None
+    def _worst_span(self, slots: Mapping[int, Sequence[int]], newest_fresh: int | None) -> _Trials | None:
+        """The shortest span that ends now and surely fails too often.
+
+        Args:
+            slots: Trials by time.
+            newest_fresh: Up to when failures of fresh environments count; None: nothing counts that they report.
+        """
+        seen = _Trials()
         for slot in sorted(slots, reverse=True):
             passed, failed, fresh_passed, fresh_failed = slots[slot]
-            steady.add(slot, passed, failed)
-            if steady.damning(self.policy):
-                return steady, worst
-            if worst is None:
-                both.add(slot, passed + fresh_passed, failed + fresh_failed)
-                worst = both if both.damning(self.policy) else None
-        return None, worst
-
-    @property
-    def _fewest_failures(self) -> float:
-        return self.policy.minimum_volume * self.policy.failure_rate
+            if newest_fresh is not None:
+                passed += fresh_passed
+                failed += fresh_failed if slot <= newest_fresh else 0
+            seen.add(slot, passed, failed)
+            if seen.total >= self.policy.minimum_volume and _surely(seen.failed, seen.total, self.policy.failure_rate):
+                return seen
+        return None
 
     def _slots(self) -> dict[int, list[int]]:
         """By time in slots: how many trials came to what, in the order of `_TRIALS`."""
@@ -195,16 +192,17 @@ class Window:
                     found.setdefault(slot, [0, 0, 0, 0])[place] += count
         return found
 
-    def _settled_ms(self, trials: _Trials) -> int:
-        """When a success that began with the first of these failures would have come back."""
+    def _settling_ms(self) -> int:
+        """How long after a failure a success that began with it would be back."""
         typical_ms = latency_quantile(self.totals, _TYPICAL)
-        settling_ms = _UNKNOWN_SETTLING_MS if typical_ms is None else min(int(typical_ms), _LONGEST_SETTLING_MS)
-        return (trials.oldest_failed_slot + 1) * SLOT_MS + settling_ms
+        if typical_ms is None:
+            return _UNKNOWN_SETTLING_MS
+        return min(int(typical_ms * (1 + LATENCY_ERROR)), _LONGEST_SETTLING_MS)
 
-    def _by_totals(self) -> Judgement | None:
-        #   window ─────────────────────────────── last report ── now
-        #     every call of this time is reported      └ some are not: left out
-        ripe_ms = self.now_ms - int(self.policy.report_every_ms * _REPORT_LATENESS)
+    def _by_totals(self, settling_ms: int) -> str | None:
+        #   window ────────────────────────────────────────────── last report, and what takes long ── now
+        #     every call that began in this time is reported                  └ some are not: left out
+        ripe_ms = self.now_ms - int(self.policy.report_every_ms * _REPORT_LATENESS) - settling_ms
         oldest_ms = max(self.now_ms - self.policy.window_ms, self.counts_from_ms)
         ripe = _added(
             bucket
@@ -212,11 +210,10 @@ class Window:
             if bucket.start_ms >= oldest_ms and bucket.start_ms + SUB_BUCKET_MS <= ripe_ms
         )
         failed, total = ripe[FAILED], ripe[FAILED] + ripe[OK]
-        if total >= self.policy.minimum_volume and lower_bound(failed, total) >= self.policy.failure_rate:
-            return Judgement(_failing(failed, total))
-        return None
+        enough = total >= self.policy.minimum_volume
+        return _failing(failed, total) if enough and _surely(failed, total, self.policy.failure_rate) else None
 
-    def _by_latency(self) -> Judgement | None:
+    def _by_latency(self) -> str | None:
         limit_ms = self.policy.latency_p99_ms
         if limit_ms is None or self.totals[SLOW] == 0:
             return None
@@ -228,8 +225,8 @@ class Window:
             slow, volume = slow + span[SLOW], volume + span_volume
             slow_spans += span[SLOW] > span_volume * _SLOW_SHARE
             enough = volume >= self.policy.latency_minimum_volume and slow_spans >= _SLOW_SPANS
-            if enough and lower_bound(slow, volume) > _SLOW_SHARE:
-                return Judgement(f"{slow} of {volume} calls took longer than {limit_ms} ms")
+            if enough and _surely(slow, volume, _SLOW_SHARE, _RARE_CONFIDENCE):
+                return f"{slow} of {volume} calls took longer than {limit_ms} ms"
         return None
 
     def _spans(self) -> list[Counter[str]]:
@@ -249,6 +246,11 @@ def lower_bound(hits: int, total: int, deviations: float = CONFIDENCE) -> float:
     rate, square = hits / total, deviations * deviations
     spread = deviations * math.sqrt(rate * (1 - rate) / total + square / (4 * total * total))
     return max(0.0, (rate + square / (2 * total) - spread) / (1 + square / total))
+
+
+def _surely(hits: int, total: int, rate: float, deviations: float = CONFIDENCE) -> bool:
+    # The bound is below the rate itself, which is the quicker one to compare.
+    return hits >= total * rate and lower_bound(hits, total, deviations) >= rate
 
 
 def latency_quantile(columns: Mapping[str, int], quantile: float) -> float | None:

@@ -12,7 +12,7 @@ addition, and two of them need not know of each other.
 A draw may reach into what is not yet there: it then has a place in the queue, and matures when it is credited.
 
 Invariants: every draw of n moves `drawn` on by at least n, and no token is used before it is credited by the drawer's
-reckoning, which is never more than `skew` ahead of true time. Hence, whatever clocks that are right to within `skew` say:
+reckoning, which is never more than `skew` ahead of true time. Hence, whatever clocks right to within `skew` say:
 
     tokens used within t of the bucket's making <= burst + rate * (t + skew)
     tokens used within any t                    <= burst + rate * (t + 2 skew + how long drawn tokens are kept)

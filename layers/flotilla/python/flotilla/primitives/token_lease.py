@@ -14,6 +14,7 @@ from flotilla.primitives.token_bucket import ms_to_credit
 _MORE = 12
 """What is added to a lease that was soon used up, in multiples of what is needed."""
 
+_CROWD = 8
 _SEVERAL = 4
 """No process takes more than one part in so many of what a bucket holds, even if it seems to be alone."""
 
@@ -134,23 +135,24 @@ class LeaseSize:
             drawers: How many are thought to draw from it; an equal share is left to each.
             queueing: The bucket is in such demand that what is drawn has yet to be credited.
         """
-        begun, self._queueing = queueing and not self._queueing, queueing
-        if begun or self._drawn_ms is None:
-            # All begin anew, whatever each of them got hold of while there was enough. By the next time it is known how
-            # many others there are.
-            self._size_milli = 0
+        if self._drawn_ms is None:
             return need_milli
         lasted_ms = now_ms - self._drawn_ms
         size = self._size_milli
-        if queueing or lasted_ms < self._leasing.period_ms // 2:
+        if queueing and not self._queueing:
+            # All begin anew, whatever each of them got hold of while there was enough, and as if they were several: how
+            # many they are is known by the next time.
+            size, drawers = _MORE * need_milli, max(drawers, _CROWD)
+        elif queueing or lasted_ms < self._leasing.period_ms // 2:
             size += _MORE * need_milli
         elif lasted_ms > self._leasing.period_ms:
             size = size * 3 // 4
         share = room_milli // (drawers if queueing else max(_SEVERAL, drawers + 1))
         return max(need_milli, min(size, share, self._leasing.most * need_milli))
 
-    def drawn(self, amount_milli: int, now_ms: int) -> None:
+    def drawn(self, amount_milli: int, now_ms: int, *, queueing: bool) -> None:
         """So much was drawn."""
         # Where there was no room for more it is not for lack of demand.
-        self._size_milli = max(amount_milli, self._size_milli * 3 // 4)
-        self._drawn_ms = now_ms
+        fallen_to = self._size_milli * 3 // 4 if queueing == self._queueing else 0
+        self._size_milli = max(amount_milli, fallen_to)
+        self._drawn_ms, self._queueing = now_ms, queueing

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
@@ -97,4 +98,10 @@ def sns() -> SNSClient:
 def cloudwatch() -> CloudWatchClient:
     """The CloudWatch client."""
     client: CloudWatchClient = _client("cloudwatch")
+    return client
+
+
+def secretsmanager() -> SecretsManagerClient:
+    """The Secrets Manager client."""
+    client: SecretsManagerClient = _client("secretsmanager")
     return client

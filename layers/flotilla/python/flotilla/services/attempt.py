@@ -11,9 +11,9 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
@@ -31,6 +31,7 @@ from flotilla.ports import EventLog, LaneReceipts, RunSync, SessionTurns
 from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
 from flotilla.primitives.meter import SharedMeter
 from flotilla.services.agent_threads import AgentThreads, Overruns, contained_async
+from flotilla.services.attempt_integrations import IntegrationsOfAttempt
 from flotilla.services.claim import Claimed, Claims, Elsewhere, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
@@ -41,6 +42,9 @@ from flotilla.services.session_memory import SessionMemory, keep_turns
 from flotilla.services.steps import RecordedSteps
 from flotilla.services.supervision import SupervisedMemory, Supervision
 from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS, Verdict, summary_of, verdict_of
+
+if TYPE_CHECKING:
+    from flotilla.integrations.desk import IntegrationDesk
 
 logger = logging.getLogger("flotilla.worker")
 
@@ -89,6 +93,7 @@ class AttemptTools:
         turns: The sessions' turns.
         run_agent: Runs plain agents on threads of their own, so that they cannot starve the log.
         random: Draws jitter.
+        integrations: Makes (or returns) what calls to integrations go through; None where there are none.
     """
 
     log: EventLog
@@ -103,6 +108,7 @@ class AttemptTools:
     run_agent: RunSync
     watchdog: Watchdog
     random: random.Random
+    integrations: Callable[[], IntegrationDesk] | None = None
 
 
 class AttemptRunner:
@@ -241,6 +247,15 @@ class AttemptRunner:
             self._tools.turns, self._tools.claim_check, message.tenant, message.session, message.task_id
         )
 
+    def _integrations(
+        self, message: TaskMessage, claimed: Claimed, supervision: Supervision
+    ) -> IntegrationsOfAttempt | None:
+        desk = self._tools.integrations
+        if desk is None:
+            return None
+        spec = self._tools.catalog.get(message.agent)
+        return IntegrationsOfAttempt(desk, spec, message, claimed.ends_ms, supervision)
+
     async def _call(
         self,
         definition: AgentDefinition,
@@ -269,6 +284,7 @@ class AttemptRunner:
             clock=self._clock,
             run_sync=threads,
             logger=logger,
+            integrations=self._integrations(message, claimed, supervision),
         )
         seconds = max(0.0, (claimed.ends_ms - self._clock.now_ms()) / 1000)
         timeout = asyncio.timeout(seconds)

@@ -25,6 +25,7 @@ from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, ParkedError, PermanentError, RetryableError
 from flotilla.primitives.circuit import (
     CallOutcome,
+    CircuitMode,
     CircuitRecord,
     CircuitState,
     Let,
@@ -42,7 +43,7 @@ from flotilla.primitives.circuit_guard import FAILURES, LocalGuard
 from flotilla.primitives.circuit_policy import CircuitPolicy
 from flotilla.primitives.circuit_window import SubBucket, Window
 from flotilla.services.circuit_reports import Call, CallReports
-from flotilla.services.circuit_view import CircuitView, LoggedTransitions
+from flotilla.services.circuit_view import CircuitView, LoggedTransitions, PatientCircuits
 
 _JUDGE_GAP_MS = 100
 _FIRST_DENIAL_MS = 500
@@ -92,7 +93,7 @@ class CircuitBreaker:
     ) -> None:
         self._circuit = circuit
         self._policy = policy
-        self._store = store
+        self._store = PatientCircuits(store)
         self._clock = clock
         self._random = random
         self._environment = environment
@@ -140,15 +141,13 @@ class CircuitBreaker:
         record = await self._current()
         now_ms = self._clock.now_ms()
         leave = permit(record, now_ms, self._policy, draw=self._random.random(), jitter=self._random.random())
-        if self._view.down and not (isinstance(leave, Refuse) and now_ms < record.until_ms):
-            leave = Let()
+        if self._view.down and record.mode is CircuitMode.AUTO and now_ms >= record.until_ms:
+            leave = Let()  # what was known is over, and nobody can say how it is now
         if isinstance(leave, Refuse):
             raise self._refused(leave.retry_after_ms)
         if isinstance(leave, Probe):
             return await self._probe(record, leave.slots)
-        # With the store at hand the fleet is given the chance to judge first.
-        failures = FAILURES if self._view.down else max(FAILURES, self._policy.minimum_volume + 2)
-        if (hold_ms := self._guard.hold_ms(now_ms, failures)) > 0:
+        if (hold_ms := self._hold_ms(record, now_ms)) > 0:
             raise self._refused(hold_ms + int(hold_ms * self._random.random() / 4))
         return Passage(self._reports.begin(now_ms))
 
@@ -247,7 +246,7 @@ class CircuitBreaker:
             self._view.unavailable(error.message)  # it is free when it expires
 
     async def _report(self, *, judge: bool) -> None:
-        """Send what waits, and look at what the whole fleet has reported where a trial failed or what is there hints."""
+        """Send what waits; where a trial failed or what comes back is odd, look at what the whole fleet reported."""
         if not judge:
             own = await self._send()
             if own is not None and own.suspicious(self._policy):
@@ -307,6 +306,14 @@ class CircuitBreaker:
             return tripped(known, self._clock.now_ms(), self._policy, reason=reason, by=by)
 
         await self._view.move(trip)
+
+    def _hold_ms(self, record: CircuitRecord, now_ms: int) -> int:
+        """How long this environment holds back by itself."""
+        if record.mode is CircuitMode.CLOSED:
+            return 0
+        # With the store at hand the fleet is given the chance to judge first.
+        failures = FAILURES if self._view.down else max(FAILURES, self._policy.minimum_volume + 2)
+        return self._guard.hold_ms(now_ms, failures)
 
     def _refused(self, retry_after_ms: int) -> CircuitOpenError:
         return CircuitOpenError(self._circuit, retry_after_seconds=retry_after_ms / 1000)

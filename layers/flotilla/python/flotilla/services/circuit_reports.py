@@ -21,8 +21,8 @@ _SURELY_ALERT = 3
 """Failures in a row after which no hold keeps an environment from following up."""
 
 _SURELY_DOWN = 5
-"""Failures in a row with which an environment speaks up however fresh it is. By chance they come to one call in a
-hundred thousand where one in ten fails, so that what is reported of the others stays a fair sample."""
+"""Failures in a row with which an environment speaks up for all of them, however fresh it is. By chance they come to
+one call in a hundred thousand where one in ten fails, so that what is reported of the others stays a fair sample."""
 
 _FOLLOW_UPS_OF_VOLUME = 1.6
 """What an environment that makes all the fleet's calls may follow up, in minimum volumes: it can open a circuit alone,
@@ -73,11 +73,13 @@ class CallReports:
         self._following: list[Call] = []
         self._followed_ms: deque[int] = deque()
         self._follow_ups = 1
+        self._under_way: list[Call] = []
+        self._spoke_up = False
 
     def begin(self, now_ms: int) -> Call:
         """A call begins."""
         if self._active_ms is None or now_ms - self._active_ms > _IDLE_REPORTS * self._policy.report_every_ms:
-            self._active_from_ms = now_ms
+            self._active_from_ms, self._spoke_up = now_ms, False
         self._active_ms = now_ms
         call = Call(now_ms, fresh=now_ms - self._active_from_ms < self._policy.report_every_ms)
         if now_ms >= self._next_ms:
@@ -86,6 +88,8 @@ class CallReports:
         elif self._on_alert and self._may_follow_up(now_ms):
             call.trial = call.follow_up = True
             self._following.append(call)
+        if call.fresh:
+            self._under_way.append(call)
         return call
 
     def end(self, call: Call, outcome: CallOutcome, duration_ms: int, now_ms: int, streak: int) -> bool:
@@ -102,14 +106,23 @@ class CallReports:
             Whether to report at once.
         """
         self._active_ms = now_ms
-        if call in self._following:
-            self._following.remove(call)
+        for calls in (self._following, self._under_way):
+            if call in calls:
+                calls.remove(call)
         if outcome is CallOutcome.UNKNOWN:
+            if call.trial and not call.follow_up:
+                self._next_ms = now_ms  # the next call is the trial instead
             return False
         failed = outcome is CallOutcome.FAILED
-        if failed and call.fresh and streak == _SURELY_DOWN:
-            call.trial, call.fresh = True, False
-        self._gather(call, failed, duration_ms, now_ms)
+        weight = 1
+        if failed and call.fresh and streak >= _SURELY_DOWN and not self._awaited_longer_than(call):
+            call.fresh = False
+            if not self._spoke_up:
+                self._spoke_up = call.trial = True
+                weight = _SURELY_DOWN
+        self._gather(failed, duration_ms, now_ms)
+        if call.trial:
+            self._columns[trial_column(now_ms, fresh=call.fresh, passed=not failed)] += weight
         if failed:
             self._alert(call, now_ms, streak)
         elif call.follow_up:
@@ -139,7 +152,7 @@ class CallReports:
         share = min(1.0, own / volume) if volume else 1.0
         self._follow_ups = max(1, int(_FOLLOW_UPS_OF_VOLUME * self._policy.minimum_volume * share + 0.5))
 
-    def _gather(self, call: Call, failed: bool, duration_ms: int, now_ms: int) -> None:
+    def _gather(self, failed: bool, duration_ms: int, now_ms: int) -> None:
         if not self._columns:
             self._gathered_from_ms = now_ms
         self._columns[FAILED if failed else OK] += 1
@@ -147,8 +160,11 @@ class CallReports:
             self._columns[latency_column(duration_ms)] += 1
         if self._policy.latency_p99_ms is not None and duration_ms > self._policy.latency_p99_ms:
             self._columns[SLOW] += 1
-        if call.trial:
-            self._columns[trial_column(now_ms, fresh=call.fresh, passed=not failed)] += 1
+
+    def _awaited_longer_than(self, call: Call) -> bool:
+        """Whether one that began earlier is still under way: it may well succeed, for failures come back sooner."""
+        since_ms = call.started_ms - self._policy.probe_lease_ms  # of those before, nothing will be heard
+        return any(since_ms < other.started_ms <= call.started_ms for other in self._under_way)
 
     def _may_follow_up(self, now_ms: int) -> bool:
         # A call of which nothing was ever heard again must not stand in the way for ever.

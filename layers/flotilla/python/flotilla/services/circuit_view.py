@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
+from typing import Any, TypeVar
 
-from flotilla.circuit_ports import CircuitStore, Transition, Transitions
+from flotilla.circuit_ports import CircuitStore, ProbeLease, Transition, Transitions
 from flotilla.clock import Clock
-from flotilla.errors import RetryableError
+from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.primitives.circuit import CircuitRecord, CircuitState
 from flotilla.primitives.circuit_policy import CircuitPolicy
+from flotilla.primitives.circuit_window import SubBucket
 
 logger = logging.getLogger("flotilla.circuit")
 
+T = TypeVar("T")
+
 Step = Callable[[CircuitRecord], CircuitRecord | None]
 
-_PATIENCE_SECONDS = 0.5
-"""Longest that a call waits to be told how the circuit is."""
+PATIENCE_SECONDS = 1.0
+"""Longest that a call waits for the store, each time that it needs it."""
 
 _LOOK_GAP_MS = 100
 """However often calls fail, the store is not asked more often."""
@@ -60,6 +64,49 @@ class LoggedTransitions:
         )
 
 
+class PatientCircuits:
+    """`CircuitStore` that counts as down where it takes too long. What was asked of it may still be carried out.
+
+    Args:
+        store: The store.
+        patience_seconds: How long each call may take. Reads of a state are waited for by who asks: they are shared.
+    """
+
+    def __init__(self, store: CircuitStore, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._store = store
+        self._patience_seconds = patience_seconds
+
+    async def read(self, circuit: str, *, consistent: bool) -> CircuitRecord:
+        """See `CircuitStore.read`."""
+        return await self._store.read(circuit, consistent=consistent)
+
+    async def transition(self, circuit: str, record: CircuitRecord) -> CircuitRecord | None:
+        """See `CircuitStore.transition`."""
+        return await self._within(self._store.transition(circuit, record))
+
+    async def add(self, circuit: str, shard: int, columns: Mapping[str, int], now_ms: int) -> SubBucket:
+        """See `CircuitStore.add`."""
+        return await self._within(self._store.add(circuit, shard, columns, now_ms))
+
+    async def window(self, circuit: str, since_ms: int) -> list[SubBucket]:
+        """See `CircuitStore.window`."""
+        return await self._within(self._store.window(circuit, since_ms))
+
+    async def acquire_probe(self, circuit: str, lease: ProbeLease, now_ms: int) -> int | None:
+        """See `CircuitStore.acquire_probe`."""
+        return await self._within(self._store.acquire_probe(circuit, lease, now_ms))
+
+    async def return_probe(self, circuit: str, slot: int, owner: str) -> None:
+        """See `CircuitStore.return_probe`."""
+        await self._within(self._store.return_probe(circuit, slot, owner))
+
+    async def _within(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await asyncio.wait_for(work, self._patience_seconds)
+        except TimeoutError as error:
+            raise StoreUnavailableError("it does not answer in time", code="circuits_unavailable") from error
+
+
 class CircuitView:
     """What is known of one circuit.
 
@@ -81,11 +128,11 @@ class CircuitView:
         transitions: Transitions,
         clock: Clock,
         random: Random,
-        patience_seconds: float = _PATIENCE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._circuit = circuit
         self._policy = policy
-        self._store = store
+        self._store = PatientCircuits(store, patience_seconds)
         self._transitions = transitions
         self._clock = clock
         self._random = random

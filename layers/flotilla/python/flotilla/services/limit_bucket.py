@@ -206,7 +206,7 @@ class LimitBucket:
                 return self._by_guard(limit, need_milli, patience_ms)
             lacking = need_milli - self._leases.held_milli(now_ms)
             reckoned = self._reckoned_ms()
-            wish = self._wish(limit, lacking, patience_ms, now_ms)
+            wish = self._wish(limit, need_milli, lacking, patience_ms, now_ms)
             draw = plan(
                 self._known,
                 limit,
@@ -222,31 +222,33 @@ class LimitBucket:
             answer = await self._ask(draw, limit.rate_per_minute, limit.burst_milli)
             if answer is None or not answer.done:
                 continue
-            self._hold(draw.amount_milli, after(draw, answer.before))
+            self._hold(draw.amount_milli, after(draw, answer.before), queueing=wish.ahead_ms > 0)
             return self._from_leases(need_milli, patience_ms) or Short(1)
         self._insist(self._tools.elapsed_ms())
         return Short(1 + int(self._tools.random.random() * _TRIES * 10))
 
-    def _wish(self, limit: Limit, lacking: int, patience_ms: int, now_ms: int) -> Wish:
+    def _wish(self, limit: Limit, need_milli: int, lacking: int, patience_ms: int, now_ms: int) -> Wish:
         """What to draw: out of what is there, or where that is too little, of what is credited in the next time."""
         ahead_ms, insists = self._tools.leasing.ahead_ms, self._insists(now_ms)
         level = limit.burst_milli if self._known is None else self._level(self._known, limit)
         there = level >= lacking * (1 + min(self._others, _FEW))
-        lease = self._size.next_milli(
-            lacking,
+        size = self._size.next_milli(
+            need_milli,
             now_ms,
             room_milli=level if there else limit.rate_per_minute * self._tools.leasing.period_ms // 60,
             drawers=1 + self._others,
             queueing=not there,
         )
+        # What it lacks now, and as many times more what it needs: no part of a need is left over.
+        lease = lacking + (size // need_milli - 1) * need_milli
         within_ms = max(patience_ms, ahead_ms) if insists else patience_ms
         return Wish(lacking, lease, within_ms, 0 if there and not insists else max(within_ms, ahead_ms))
 
-    def _hold(self, amount_milli: int, bucket: Bucket) -> None:
+    def _hold(self, amount_milli: int, bucket: Bucket, *, queueing: bool) -> None:
         now_ms, period_ms = self._tools.elapsed_ms(), self._tools.leasing.period_ms
         wait_ms = matures_after_ms(bucket, self._reckoned_ms())
         self._leases.add(amount_milli, bucket.rate_per_minute, now_ms + wait_ms, now_ms + wait_ms + period_ms)
-        self._size.drawn(amount_milli, now_ms)
+        self._size.drawn(amount_milli, now_ms, queueing=queueing)
         if wait_ms > 0:
             self._insist(now_ms + wait_ms)
 

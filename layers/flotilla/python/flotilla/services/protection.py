@@ -1,11 +1,11 @@
-"""What stands before every call to an integration, shared by the whole fleet: its circuit, its cap on calls at once, and
-its limits, asked in this order.
+"""What stands before every call to an integration: its circuit, its cap on calls at once, its limits, in this order.
 
+All three are shared by the whole fleet.
 The circuit costs nothing where it is closed, so it is asked first; tokens cannot be given back as well as they can be
 kept, so they are taken last. Where a later one refuses, what the earlier ones gave is given back: a refusal leaves no
 trace, and neither does a caller that is cancelled while it asks.
 
-What the other side asks for itself (429 with `Retry-After`) is kept to by this process; the fleet learns it call by call.
+What the other side asks for itself (429 with `Retry-After`) is kept to by this process; each learns it by itself.
 
 Failure policy: open, as each of the three has it.
 """
@@ -21,7 +21,7 @@ from typing import Any
 from flotilla.circuit_ports import CircuitStore, Transitions
 from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, LimitedError, ParkedError
-from flotilla.integration_ports import CallAsk, Permit, Protection
+from flotilla.integration_ports import CallAsk, Permit, Protection, protection_name
 from flotilla.integrations.declaration import Integration
 from flotilla.primitives.circuit import CallOutcome, CircuitMode, CircuitState
 from flotilla.services.circuit_breaker import CircuitBreaker, Passage
@@ -29,10 +29,16 @@ from flotilla.services.concurrency_caps import ConcurrencyCaps, HeldSlot
 from flotilla.services.limits import Ask, Limiter
 
 LONGEST_PATIENCE_SECONDS = 1.0
-"""How long a call waits for tokens that are about to be there; beyond it its task waits on its queue, which costs less."""
+"""How long a call waits for tokens that are about to be there; beyond it its task waits on its queue, at less cost."""
 
 _PATIENT_PART = 4
 _SHORTEST_WAIT_MS = 1000
+
+_LONGEST_QUIET_MS = 60_000
+"""However long the other side asks for: after it one call finds out whether that still holds."""
+
+_EARLY_MS = 10
+"""Timers are no more exact than this: who has waited as long as asked is not sent away again."""
 
 
 class Protections:
@@ -72,7 +78,7 @@ class Protections:
         breaker = None
         if integration.breaker is not None:
             breaker = CircuitBreaker(
-                name_of(integration),
+                protection_name(integration.name),
                 integration.breaker,
                 self._circuits,
                 self._clock,
@@ -81,11 +87,6 @@ class Protections:
                 self._transitions,
             )
         return SharedProtection(integration, breaker, self._limiter, self._caps, self._clock)
-
-
-def name_of(integration: Integration) -> str:
-    """The name of an integration's circuit, limit and cap."""
-    return f"integration#{integration.name}"
 
 
 class SharedProtection:
@@ -100,7 +101,7 @@ class SharedProtection:
         clock: Clock,
     ) -> None:
         self._integration = integration
-        self._name = name_of(integration)
+        self._name = protection_name(integration.name)
         self._breaker = breaker
         self._limiter = limiter
         self._caps = caps
@@ -150,7 +151,8 @@ class SharedProtection:
     async def done(self, given: _Given, outcome: CallOutcome, duration_ms: int, retry_after_ms: int | None) -> None:
         """A call is over: tell the circuit, and give up the slot."""
         if retry_after_ms is not None:
-            self._quiet_until_ms = max(self._quiet_until_ms, self._clock.now_ms() + retry_after_ms)
+            quiet_ms = min(retry_after_ms, _LONGEST_QUIET_MS)
+            self._quiet_until_ms = max(self._quiet_until_ms, self._clock.now_ms() + quiet_ms)
         await self._give_back(given, outcome, duration_ms)
 
     def _asks(self, ask: CallAsk) -> list[Ask]:
@@ -165,7 +167,7 @@ class SharedProtection:
 
     def _quiet(self) -> LimitedError | None:
         left_ms = self._quiet_until_ms - self._clock.now_ms()
-        if left_ms <= 0:
+        if left_ms <= _EARLY_MS:
             return None
         message = f"integration {self._integration.name} wants fewer calls"
         return LimitedError(message, limit=self._name, code="throttled", retry_after_seconds=left_ms / 1000)
