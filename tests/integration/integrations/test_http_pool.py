@@ -11,9 +11,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.fault_lab.script import Reply, Script
+from flotilla.errors import PermanentError
 from flotilla.integration_ports import (
     CrowdedError,
     ForbiddenCallError,
@@ -22,9 +26,11 @@ from flotilla.integration_ports import (
     NotSentError,
     UnusableAnswerError,
 )
+from flotilla.integrations.request import build
 from tests.contracts.http_transport import BOUNDS, Dependency, HttpTransportContract, request
 from tests.integration.integrations.loopback import Names, OnLoopback, on_loopback
 from tests.integration.webhooks.receiver import authority_for, receiving, saying
+from tests.unit.integrations.declarations import crm
 
 
 class TestHttpPool(HttpTransportContract):
@@ -240,3 +246,13 @@ def test_contexts_that_check_are_made_once() -> None:
     assert context is _public_authorities()
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+@given(st.text(max_size=40), st.text(max_size=20))
+def test_what_was_built_is_what_httpx_sends(path: str, value: str) -> None:
+    try:
+        made = build(crm(), "GET", f"/{path}", params={"q": value})
+    except (PermanentError, UnicodeEncodeError):
+        return
+    url = httpx.URL(made.origin + made.target)
+    assert (url.scheme, url.host, url.port, url.raw_path) == ("https", "api.crm.example", None, made.target.encode())
