@@ -40,10 +40,14 @@ class MemoryTransport:
         self.crowded = False
         self.sent: list[tuple[float, HttpRequest]] = []
 
+    def follow(self, script: Script) -> None:
+        """From now on do as `script` says."""
+        self._script, self._running = script, None
+
     async def send(self, request: HttpRequest, bounds: HttpBounds) -> HttpAnswer:
         now = asyncio.get_running_loop().time()
         if self._running is None:
-            self._running, self._began = Running(self._script, now), now
+            self._running, self._began = Running(self._script, now), self._began or now
         if self.crowded:
             raise CrowdedError("all connections to it are in use")
         if not self.reachable:

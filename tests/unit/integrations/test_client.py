@@ -108,16 +108,26 @@ def test_without_a_key_that_the_other_side_knows_what_may_have_been_done_is_not_
         assert len(calling.sent_at) == tries
     unreachable = Calling(integration=keyless)
     unreachable.transport.reachable = False
-    with pytest.raises(RetryableError) as failure:
+    with pytest.raises(ParkedError) as failure:
         unreachable.run(lambda crm: crm.post("/", json={}))
     assert failure.value.code == "integration_unreachable"
     assert unreachable.protection.outcomes() == [FAILED] * 3
 
 
+def test_where_nobody_is_reached_no_task_is_to_blame_however_often() -> None:
+    calling = Calling()
+    calling.transport.reachable = False
+    with pytest.raises(ParkedError) as failure:
+        calling.run(lambda crm: crm.get("/"))
+    assert failure.value.code == "integration_unreachable"
+    assert failure.value.retry_after_seconds >= 1
+    assert calling.protection.outcomes() == [FAILED] * 3
+
+
 def test_that_this_process_is_crowded_says_nothing_about_the_other_side() -> None:
     calling = Calling()
     calling.transport.crowded = True
-    with pytest.raises(RetryableError) as failure:
+    with pytest.raises(ParkedError) as failure:
         calling.run(lambda crm: crm.get("/"))
     assert failure.value.code == "integration_crowded"
     assert set(calling.protection.outcomes()) == {UNKNOWN}

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from flotilla.clock import Clock
-from flotilla.errors import FlotillaError, LimitedError, PermanentError, RetryableError
+from flotilla.errors import FlotillaError, LimitedError, ParkedError, PermanentError, RetryableError
 from flotilla.integration_ports import (
     CallAsk,
     CrowdedError,
@@ -47,6 +47,9 @@ logger = logging.getLogger("flotilla.integrations")
 T = TypeVar("T")
 
 _MOST_REDIRECTS = 3
+
+_UNREACHABLE_SECONDS = 10.0
+_CROWDED_SECONDS = 1.0
 
 _MARGIN_MS = 20
 """A call ends this much before its attempt does: it can then say why, instead of being cancelled with it."""
@@ -166,8 +169,8 @@ class IntegrationClient:
             PermanentError: It cannot be made (`invalid_request`, `path_not_allowed`,
                 `integration_forbidden`), or its answer not be taken (`integration_answer_unusable`).
             RetryableError: It failed, and so did its repetitions, or its time was up.
-            ParkedError: It is not to be made now: the circuit is open, a limit reached, the other side wants fewer
-                calls, or the task is paused. Let it pass: the attempt is not charged and comes back.
+            ParkedError: It cannot be made now: the circuit is open, a limit reached, nobody there, fewer calls are
+                wanted, or the task is paused. Let it pass: the attempt is not charged and comes back.
             AttemptRevokedError: The task was cancelled, or another worker owns it. Let it pass.
         """
         name = self._integration.name
@@ -314,6 +317,11 @@ class IntegrationClient:
             return RetryableError(f"integration {name} answered {tried.answer.status}", code="integration_failed")
         error = tried.error
         assert error is not None
+        if tried.surely_undone:
+            # Nobody was there to be asked, so it is not this task's fault and counts for nothing, however often.
+            wait_seconds = _CROWDED_SECONDS if isinstance(error, CrowdedError) else _UNREACHABLE_SECONDS
+            message = f"integration {name}: {error.message}"
+            return ParkedError(message, code=error.code, retry_after_seconds=wait_seconds)
         return RetryableError(f"integration {name}: {error.message}", code=error.code)
 
 

@@ -137,14 +137,17 @@ def _target(integration: Integration, path: str, params: Params | None) -> str:
         raise _invalid("a path begins with a slash and holds no spaces, backslashes, fragments or broken escapes")
     if _climbs(path):
         raise _invalid("a path has no dot segments")
-    path = quote(path, safe=_PATH_CHARACTERS)
+    try:
+        path = quote(path, safe=_PATH_CHARACTERS)
+        query = quote(query, safe=f"{_PATH_CHARACTERS}?")
+        added = urlencode(_pairs(params or {}))
+    except UnicodeError as error:  # half a surrogate pair is text to Python and nothing to the rest of the world
+        raise _invalid("path and parameters are texts that can be encoded") from error
     if integration.paths and not any(_within(path, allowed) for allowed in integration.paths):
         raise PermanentError(
             f"integration {integration.name} does not allow this path: see integrations.{integration.name}.paths",
             code="path_not_allowed",
         )
-    query = quote(query, safe=f"{_PATH_CHARACTERS}?")
-    added = urlencode(_pairs(params or {}))
     query = "&".join(part for part in (query, added) if part)
     target = integration.base_path + path + (f"?{query}" if query else question)
     if len(target) > LONGEST_TARGET:
