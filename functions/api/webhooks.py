@@ -21,8 +21,10 @@ from flotilla.services.endpoints import EndpointService, Registration, TooManyEn
 from functions.api.gateway import Response
 from functions.api.problems import RefusalError, refusal
 from functions.api.reading import json_body
-from functions.api.requests import AgentName, read
+from functions.api.requests import AgentName, read, read_query
 from functions.api.routing import Call
+
+Tenant = Annotated[str, Field(min_length=1, max_length=64)]
 
 _ENDPOINT_ID = re.compile(r"whk_[0-9a-f]{24}")
 
@@ -35,6 +37,7 @@ class WebhookRequest(BaseModel):
     Attributes:
         events: Statuses; by default the terminal ones. None at all: only the ends of tasks that name the endpoint.
         agents: Only tasks of these; null, the default, for all.
+        tenant: Whose tasks it is told of; by default those of the key's own tenant.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -42,10 +45,25 @@ class WebhookRequest(BaseModel):
     url: Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)]
     events: Annotated[list[Annotated[Status, Field(strict=False)]], Field(max_length=len(Status))] | None = None
     agents: Annotated[list[AgentName], Field(min_length=1, max_length=50)] | None = None
+    tenant: Tenant | None = None
+
+
+class WebhookQuery(BaseModel):
+    """The query of the calls that show and remove endpoints.
+
+    Attributes:
+        tenant: Whose; by default those of the key's own tenant.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant: Tenant | None = None
 
 
 class WebhookRoutes:
-    """Answers the calls about webhook endpoints. An endpoint belongs to the tenant of the key that registered it.
+    """Answers the calls about webhook endpoints, each of which belongs to one tenant: the key's, or one that it names.
+
+    All of them take the scope `operate`, which is for the whole fleet.
 
     Args:
         endpoints: Registers, shows and removes them.
@@ -60,7 +78,7 @@ class WebhookRoutes:
         """`POST /v1/webhooks`: a new endpoint, or a new secret for the one of this URL."""
         wanted = read(WebhookRequest, json_body(call.request))
         try:
-            endpoint = await self._endpoints.register(self._registration(call.identity.tenant, wanted))
+            endpoint = await self._endpoints.register(self._registration(wanted.tenant or call.identity.tenant, wanted))
         except ForbiddenDestinationError as error:
             raise InvalidInputError("A webhook cannot go there.", [("/url", error.message)]) from None
         except TooManyEndpointsError as error:
@@ -71,19 +89,19 @@ class WebhookRoutes:
 
     async def list(self, call: Call) -> Response:
         """`GET /v1/webhooks`: all of them, which are few."""
-        endpoints = await self._endpoints.all(call.identity.tenant)
+        endpoints = await self._endpoints.all(_tenant(call))
         return Response(200, {"items": [_view(endpoint) for endpoint in endpoints], "next_cursor": None})
 
     async def get(self, call: Call) -> Response:
         """`GET /v1/webhooks/{webhook_id}`."""
-        endpoint = await self._endpoints.get(call.identity.tenant, _endpoint_id(call))
+        endpoint = await self._endpoints.get(_tenant(call), _endpoint_id(call))
         if endpoint is None:
             raise _no_such_endpoint()
         return Response(200, _view(endpoint))
 
     async def remove(self, call: Call) -> Response:
         """`DELETE /v1/webhooks/{webhook_id}`: nothing more is sent there, what is on its way included."""
-        if not await self._endpoints.remove(call.identity.tenant, _endpoint_id(call)):
+        if not await self._endpoints.remove(_tenant(call), _endpoint_id(call)):
             raise _no_such_endpoint()
         return Response(204, None)
 
@@ -112,6 +130,10 @@ def _view(endpoint: Endpoint) -> dict[str, Any]:
         "state": endpoint.state.value,
         "created_at": rfc3339(endpoint.created_at_ms),
     }
+
+
+def _tenant(call: Call) -> str:
+    return read_query(WebhookQuery, call.request.query).tenant or call.identity.tenant
 
 
 def _endpoint_id(call: Call) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -71,7 +72,9 @@ class Api:
         self.application = Application(lambda: router, self.clock)
 
     def call(self, method: str, path: str, body: Any = None, tenant: str = "acme") -> Answer:
-        event = http_event(method, path, body, authorizer=identity(tenant))
+        path, _, query = path.partition("?")
+        asked = dict(parse_qsl(query, keep_blank_values=True))
+        event = http_event(method, path, body, query=asked, authorizer=identity(tenant))
         request = Request.from_event(event, ends_ms=self.clock.now_ms() + 28_000)
         response = asyncio.run(self.application.answer(request))
         return Answer.of(response.to_gateway())
@@ -218,3 +221,25 @@ def test_a_store_that_is_down_is_unavailable(api: Api) -> None:
     api.endpoints.down = True
     api.call("POST", PATH, {"url": URL}).problem(503, "unavailable")
     api.call("GET", PATH).problem(503, "unavailable")
+
+
+def test_an_operator_registers_shows_and_removes_endpoints_of_a_tenant_by_its_name(api: Api) -> None:
+    made = api.register(tenant="operator") | {"secret": None}
+    answer = api.call("POST", PATH, {"url": URL, "tenant": "acme"}, tenant="operator")
+    theirs = answer.json()
+    assert answer.status == 201
+    assert theirs["id"] != made["id"]
+    assert api.endpoints.endpoints["acme", theirs["id"]].url == URL
+    assert [item["id"] for item in api.call("GET", PATH, tenant="operator").json()["items"]] == [made["id"]]
+    listed = api.call("GET", PATH + "?tenant=acme", tenant="operator").json()
+    assert [item["id"] for item in listed["items"]] == [theirs["id"]]
+    one = f"{PATH}/{theirs['id']}"
+    assert api.call("GET", one, tenant="operator").status == 404
+    assert api.call("GET", one + "?tenant=acme", tenant="operator").json()["id"] == theirs["id"]
+    assert api.call("DELETE", one + "?tenant=acme", tenant="operator").status == 204
+    assert not [key for key in api.endpoints.endpoints if key[0] == "acme"]
+
+
+@pytest.mark.parametrize("query", ["?tenant=", "?tenant=" + "x" * 65, "?tenants=acme"])
+def test_a_query_that_says_nothing_is_refused(api: Api, query: str) -> None:
+    assert api.call("GET", PATH + query).status == 422
