@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from flotilla.budget_ports import Scope
 from flotilla.dynamo.buckets import DynamoBuckets
 from flotilla.dynamo.budgets import DynamoBudgets
 from flotilla.dynamo.slots import DynamoSlots
 from flotilla.errors import BudgetExceededError, BudgetParkedError, LimitedError
 from flotilla.primitives.token_bucket import Limit
 from flotilla.primitives.token_lease import NO_LEASES, Leasing
-from flotilla.services.budgets import Budgets, Scope
+from flotilla.services.budgets import Budgets
 from flotilla.services.concurrency_caps import ConcurrencyCaps
 from flotilla.services.limits import Ask, Limiter
 from tests.concurrency.racers import PATIENCE_SECONDS, run_here

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,25 +19,11 @@ from flotilla.primitives.token_bucket import Limit, Make, Shift
 from tests.contracts.buckets import BUCKET, BucketsContract, LimitSettingsContract, add, draw, now
 from tests.contracts.budgets import BudgetsContract, change, hold
 from tests.contracts.slots import SlotsContract, claim, held
-from tests.fakes import run_on_thread
+from tests.integration.adapters.atomic_calls import run_atomically
 from tests.integration.adapters.aws_failures import ERRORS, answering_with, answers_lost, requests_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-T = TypeVar("T")
-
-ONE_AT_A_TIME = threading.Lock()
-
-
-async def run_atomically(function: Callable[..., T], *args: Any) -> T:
-    """`RunSync` whose calls overtake each other but are whole: moto looks at a condition and writes in two steps."""
-
-    def locked() -> T:
-        with ONE_AT_A_TIME:
-            return function(*args)
-
-    return await run_on_thread(locked)
 
 
 @pytest.fixture

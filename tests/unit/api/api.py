@@ -35,6 +35,7 @@ from functions.api.submissions import Lanes, Submissions
 from functions.api.task_view import TaskViews
 from functions.api.tasks import TaskRoutes
 from functions.api.validation import InputValidators
+from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock, MemoryEventLog, MemoryLanes, MemoryPayloadStore
 from tests.fakes.archive import MemoryArchive
 from tests.fakes.assembly import TIERS_SECONDS
@@ -57,19 +58,11 @@ SLEEP = {
 
 
 def agent(name: str, input_schema: dict[str, Any], *, lane: str | None = None, on_open: OnOpen = "park") -> AgentSpec:
-    return AgentSpec(
-        name=name,
+    return agent_spec(
+        name,
         version="7",
-        module="nowhere",
-        function="nothing",
-        is_async=True,
         lane=lane,
-        timeout_seconds=60.0,
-        max_attempts=4,
-        backoff_base_seconds=1.0,
-        backoff_cap_seconds=300.0,
         integrations=("bedrock",),
-        cache_ttl_seconds=None,
         input_schema=input_schema,
         output_schema={"type": "object"},
         on_open=on_open,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flotilla.agents.catalog import AgentSpec, Catalog
+from flotilla.agents.catalog import Catalog
 from flotilla.errors import StoreUnavailableError
 from flotilla.models import Status
 from flotilla.read_model import DeadFilter, Entry, EntryFilter, EntryPage, UnreadableMessage
@@ -19,6 +19,7 @@ from functions.api.lanes import Concurrency, LaneRoutes
 from functions.api.routing import Route, Router
 from functions.api.states import StateRoutes
 from functions.api.submissions import Lanes
+from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock
 from tests.fakes.lane_status import MemoryLaneMeter, MemoryLaneQueues
 from tests.fakes.pauses import MemoryPauses
@@ -27,26 +28,8 @@ from tests.gateway_events import Answer, http_event, identity
 LANES = ("critical", "standard", "batch")
 
 
-def agent(name: str, *, lane: str | None = None) -> AgentSpec:
-    return AgentSpec(
-        name=name,
-        version="7",
-        module="nowhere",
-        function="nothing",
-        is_async=True,
-        lane=lane,
-        timeout_seconds=60.0,
-        max_attempts=4,
-        backoff_base_seconds=1.0,
-        backoff_cap_seconds=300.0,
-        integrations=(),
-        cache_ttl_seconds=None,
-        input_schema={},
-        output_schema={},
-    )
-
-
-CATALOG = Catalog({spec.name: spec for spec in (agent("echo"), agent("sleep", lane="batch"))})
+AGENTS = (agent_spec("echo", version="7"), agent_spec("sleep", version="7", lane="batch"))
+CATALOG = Catalog({spec.name: spec for spec in AGENTS})
 
 
 @dataclass

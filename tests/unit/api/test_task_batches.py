@@ -25,21 +25,20 @@ from functions.api.routing import Route, Router
 from functions.api.submissions import Lanes, Submissions
 from functions.api.task_view import TaskViews
 from functions.api.validation import InputValidators
+from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock, MemoryEventLog, MemoryLanes, MemoryPayloadStore
 from tests.fakes.circuits import MemoryCircuits
 from tests.fakes.delays import MemoryDelays
 from tests.fakes.schedules import MemorySchedules
 from tests.gateway_events import Answer, http_event, identity
-from tests.unit.api.operating import agent
 
 INLINE_BYTES = 32_768
 NUMBER = {"type": "object", "properties": {"seconds": {"type": "number"}}, "required": ["seconds"]}
 
 
 def specs() -> dict[str, AgentSpec]:
-    echo, sleep = agent("echo"), agent("sleep", lane="batch")
-    sleep.input_schema.update(NUMBER)
-    return {"echo": echo, "sleep": sleep}
+    sleep = agent_spec("sleep", version="7", lane="batch", input_schema=NUMBER)
+    return {"echo": agent_spec("echo", version="7"), "sleep": sleep}
 
 
 class OneEndpoint:

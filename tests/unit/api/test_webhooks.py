@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from flotilla.agents.catalog import AgentSpec, Catalog
+from flotilla.agents.catalog import Catalog
 from flotilla.broadcast import EndpointState
 from flotilla.services.destinations import Destinations
 from flotilla.services.endpoints import MAX_ENDPOINTS, EndpointService
@@ -18,6 +18,7 @@ from functions.api.application import Application
 from functions.api.gateway import Request
 from functions.api.routing import Route, Router
 from functions.api.webhooks import WebhookRoutes
+from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock
 from tests.fakes.broadcast import MemoryEndpoints, MemoryResolver
 from tests.gateway_events import Answer, http_event, identity
@@ -25,25 +26,6 @@ from tests.gateway_events import Answer, http_event, identity
 URL = "https://hooks.example/in"
 PATH = "/v1/webhooks"
 MEMBERS = {"id", "url", "events", "agents", "state", "created_at"}
-
-
-def spec(name: str) -> AgentSpec:
-    return AgentSpec(
-        name=name,
-        version="1",
-        module="nowhere",
-        function="nothing",
-        is_async=True,
-        lane=None,
-        timeout_seconds=60.0,
-        max_attempts=4,
-        backoff_base_seconds=1.0,
-        backoff_cap_seconds=300.0,
-        integrations=(),
-        cache_ttl_seconds=None,
-        input_schema={},
-        output_schema={},
-    )
 
 
 class Api:
@@ -59,7 +41,7 @@ class Api:
             self.clock,
             lambda length: bytes([next(numbers)]) * length,
         )
-        catalog = Catalog({name: spec(name) for name in ("a.b", "c")})
+        catalog = Catalog({name: agent_spec(name) for name in ("a.b", "c")})
         routes = WebhookRoutes(service, catalog)
         router = Router(
             [

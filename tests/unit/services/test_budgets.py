@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from flotilla.budget_ports import Changed
+from flotilla.budget_ports import Changed, Scope
 from flotilla.errors import BudgetExceededError, BudgetParkedError, StoreUnavailableError
 from flotilla.primitives.budget import Account, Change, Level
-from flotilla.services.budgets import Budgets, Scope
+from flotilla.services.budgets import Budgets
 from tests.fakes import ManualClock
 from tests.fakes.budgets import MemoryBudgets
 

@@ -17,6 +17,7 @@ from flotilla.models import Payload, TaskMessage, canonical_json
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import message_for
 from flotilla.services.single_flight import Answer, Decision, Lead, SingleFlight, Wait, flight_key
+from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock, MemoryEventLog, MemoryPayloadStore
 from tests.fakes.flights import MemoryFlights
 from tests.logs import BODIES
@@ -25,22 +26,7 @@ TTL_SECONDS = 3600
 INLINE_BYTES = 1000
 SUCCESS = {"output": {"inline": {"value": 2}}, "usage": {}}
 
-SPEC = AgentSpec(
-    name="sample.echo",
-    version="1",
-    module="nowhere",
-    function="nothing",
-    is_async=True,
-    lane=None,
-    timeout_seconds=60.0,
-    max_attempts=4,
-    backoff_base_seconds=1.0,
-    backoff_cap_seconds=300.0,
-    integrations=(),
-    cache_ttl_seconds=TTL_SECONDS,
-    input_schema={},
-    output_schema={},
-)
+SPEC = agent_spec("sample.echo", cache_ttl_seconds=TTL_SECONDS)
 
 
 class Payloads(MemoryPayloadStore):
