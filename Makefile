@@ -11,11 +11,11 @@ LOCAL := @$(if $(PYTHON),PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m local,echo 'Flot
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo down clean distclean install lint format types unit test soak synth deploy bench
+.PHONY: help up demo down clean distclean install lint format types unit test soak synth deploy bench bench-fault-lab
 .NOTPARALLEL:
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## install, start the embedded engine, deploy into it; again after a change
 	$(LOCAL) up
@@ -64,3 +64,6 @@ deploy: ## deploy to the AWS account that the environment names
 bench: up ## measure beside a bare function and bare clients, and write the results down
 	@PYTHONPATH=layers/flotilla/python $(VENV)/python -m benchmarks.throughput
 	@$(VENV)/python -m benchmarks.init_time
+
+bench-fault-lab: install ## measure breakers and limits beside other people's, under scripted faults
+	@PYTHONPATH=layers/flotilla/python $(VENV)/python -m benchmarks.fault_lab

@@ -11,6 +11,7 @@ import stacks  # noqa: F401  says which Node the CDK library runs, before it is 
 # isort: split
 import aws_cdk as cdk
 
+from stacks.alarms_stack import AlarmsStack
 from stacks.api_stack import ApiStack
 from stacks.bundling import BundlingError, make_bundles
 from stacks.config import ConfigError, load
@@ -32,7 +33,7 @@ def compose(app: cdk.App, settings_file: Path) -> None:
         BundlingError: A layer or a function could not be built.
     """
     place = Place.of(app.node)
-    fleet = load(settings_file, local=place.local)
+    fleet = load(settings_file, local=place.local, model_server=place.model_server)
     bundles = make_bundles(fleet, place, REPOSITORY)
 
     state = StateStack(app, f"{fleet.name}-state", fleet=fleet, place=place)
@@ -41,6 +42,7 @@ def compose(app: cdk.App, settings_file: Path) -> None:
     dispatch = DispatchStack(app, f"{fleet.name}-dispatch", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
     FollowersStack(app, f"{fleet.name}-followers", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
     api = ApiStack(app, f"{fleet.name}-api", fleet=fleet, bundles=bundles, state=state, lanes=lanes)
+    AlarmsStack(app, f"{fleet.name}-alarms", fleet=fleet)
     # What the API accepts, those who bring it to its end must already know.
     api.add_stack_dependency(workers, "The API must not accept what no worker knows yet.")
     api.add_stack_dependency(dispatch, "The API must not accept what cannot be brought to its lane yet.")

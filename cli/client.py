@@ -84,6 +84,7 @@ class Agent(TypedDict):
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
     integrations: list[str]
+    routes: NotRequired[list[str]]
     state: NotRequired[str]
 
 

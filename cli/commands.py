@@ -12,12 +12,14 @@ from rich.console import Console
 from cli.arguments import InputError, read_document, read_input, read_labels
 from cli.calls import ApiError
 from cli.client import TERMINAL, FlotillaClient, Task
-from cli.operations import Operations, State
+from cli.operations import CircuitMode, Operations, State
 from cli.show import show_agents, show_events, show_task, show_tasks
 from cli.show_operations import (
+    show_circuits,
     show_dead_letters,
     show_groups,
     show_lanes,
+    show_limits,
     show_redrive,
     show_state,
     show_webhooks,
@@ -82,9 +84,36 @@ async def _operate(options: argparse.Namespace, operations: Operations, console:
             state: State = "paused" if options.command == "pause" else "active"
             answer = await operations.set_state(options.scope, options.name, state, options.reason)
             _print_json(answer) if options.json else show_state(console, options.scope, options.name, state)
+        case "circuits":
+            await _circuits(options, operations, console)
+        case "limits":
+            await _limits(options, operations, console)
         case "dlq":
             return await _dead_letters(options, operations, console)
     return 0
+
+
+async def _circuits(options: argparse.Namespace, operations: Operations, console: Console) -> None:
+    if options.action is None:
+        circuits = await operations.circuits()
+        _print_json(circuits) if options.json else show_circuits(console, circuits)
+        return
+    modes: dict[str, CircuitMode] = {"open": "open", "close": "closed", "auto": "auto"}
+    circuit = await operations.force_circuit(options.name, modes[options.action], options.reason)
+    _print_json(circuit) if options.json else show_circuits(console, [circuit])
+
+
+async def _limits(options: argparse.Namespace, operations: Operations, console: Console) -> None:
+    match options.action:
+        case "set":
+            limit = await operations.set_limit(options.name, options.rate_per_minute, options.burst)
+            _print_json(limit) if options.json else show_limits(console, [limit])
+        case "reset":
+            await operations.reset_limit(options.name)
+            _print_json({"name": options.name}) if options.json else print(f"{options.name} is as it is declared")
+        case _:
+            limits = await operations.limits()
+            _print_json(limits) if options.json else show_limits(console, limits)
 
 
 async def _submit(options: argparse.Namespace, client: FlotillaClient, console: Console) -> int:

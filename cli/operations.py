@@ -1,4 +1,4 @@
-"""The contract's calls for who operates a fleet: dead letters, lanes, pauses, webhooks.
+"""The contract's calls for who operates a fleet: dead letters, lanes, pauses, circuits, limits, webhooks.
 
 All take a key with the scope `operate`, and show the whole fleet.
 """
@@ -13,6 +13,7 @@ from cli.calls import Calls, json_of, segment
 
 Scope = Literal["fleet", "lane", "agent"]
 State = Literal["active", "paused"]
+CircuitMode = Literal["open", "closed", "auto"]
 
 _LARGEST_PAGE = 100
 
@@ -42,6 +43,28 @@ class Operations:
         paths = {"fleet": "/v1/fleet/state", "lane": f"/v1/lanes/{segment(name)}/state"}
         path = paths.get(scope, f"/v1/agents/{segment(name)}/state")
         return json_of(await self._calls.call("PUT", path, json={"state": state, "reason": reason}, operating=True))
+
+    async def circuits(self) -> list[Any]:
+        """The circuits of integrations and models."""
+        return await self._calls.pages("/v1/circuits", operating=True)
+
+    async def force_circuit(self, name: str, mode: CircuitMode, reason: str | None) -> Any:
+        """Hold a circuit open or closed, or leave it to itself."""
+        path = f"/v1/circuits/{segment(name)}"
+        return json_of(await self._calls.call("PUT", path, json={"state": mode, "reason": reason}, operating=True))
+
+    async def limits(self) -> list[Any]:
+        """The limits that are declared or set."""
+        return await self._calls.pages("/v1/limits", operating=True)
+
+    async def set_limit(self, name: str, rate_per_minute: int, burst: int) -> Any:
+        """Set a limit, whatever is declared."""
+        body = {"rate_per_minute": rate_per_minute, "burst": burst}
+        return json_of(await self._calls.call("PUT", f"/v1/limits/{segment(name)}", json=body, operating=True))
+
+    async def reset_limit(self, name: str) -> None:
+        """Go back to what is declared of a limit."""
+        await self._calls.call("DELETE", f"/v1/limits/{segment(name)}", operating=True)
 
     async def dead_letters(self, filters: Mapping[str, str | None], *, at_most: int) -> list[Any]:
         """Dead letters, newest first; `filters` are `agent` and `cause`."""

@@ -95,6 +95,8 @@ def _add_operations(
         command.add_argument("name", nargs="?", default="", help="of the lane or agent")
         command.add_argument("--reason", default="", help="why; shown to whoever asks")
 
+    _add_protection(commands, shared)
+
     dlq = commands.add_parser("dlq", help="dead letters: see why tasks failed, and give them a fresh start")
     actions = dlq.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", parents=[shared], help="list dead letters, newest first")
@@ -111,6 +113,36 @@ def _add_operations(
     redrive.add_argument("--input", metavar="JSON", help="corrected input for one task, or @FILE that holds it")
     redrive.add_argument("--dry-run", action="store_true", help="only say what would be done")
     redrive.add_argument("--rate", type=float, metavar="N", help="at most N tasks a second")
+
+
+def _add_protection(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser
+) -> None:
+    # An action has `--json` too, and must not take back what was said before it.
+    also = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    also.add_argument("--json", action="store_true", help="print what the API answered")
+
+    text = "show the circuits of integrations and models, or force one"
+    circuits = commands.add_parser("circuits", parents=[shared], help=text)
+    actions = circuits.add_subparsers(dest="action", metavar="ACTION")
+    for name, help_text in (
+        ("open", "hold calls back until further notice; tasks wait and are not lost"),
+        ("close", "let calls through until further notice, however they fail"),
+        ("auto", "leave it to itself again"),
+    ):
+        action = actions.add_parser(name, parents=[also], help=help_text)
+        action.add_argument("name", help="e.g. integration#crm, or crm")
+        action.add_argument("--reason", help="why; shown to whoever asks")
+
+    limits = commands.add_parser("limits", parents=[shared], help="show the limits, or set one without a deployment")
+    actions = limits.add_subparsers(dest="action", metavar="ACTION")
+    which = "e.g. client, tenant#acme, agent#document.analyze, integration#crm"
+    action = actions.add_parser("set", parents=[also], help="set a limit, whatever is declared")
+    action.add_argument("name", help=which)
+    action.add_argument("--rate-per-minute", type=int, required=True, metavar="N", help="how many a minute")
+    action.add_argument("--burst", type=int, required=True, metavar="N", help="how many at once, after a rest")
+    action = actions.add_parser("reset", parents=[also], help="go back to what is declared")
+    action.add_argument("name", help=which)
 
 
 def _add_rebuild(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,4 +1,4 @@
-"""Lanes, dead letters, pauses and endpoints on a terminal."""
+"""Lanes, dead letters, pauses, circuits, limits and endpoints on a terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_CIRCUIT_STYLES = {"open": "red", "half_open": "yellow", "ramping": "yellow"}
 _OUTCOME_STYLES = {"redriven": "green", "would_redrive": "cyan", "failed": "red", "not_found": "red"}
 
 
@@ -41,6 +42,41 @@ def show_lanes(console: Console, lanes: Sequence[Any]) -> None:
 def show_state(console: Console, scope: str, name: str, state: str) -> None:
     """Say what is paused or active now."""
     console.print(f"{scope} {name}".strip() + f" is {state}", markup=False, highlight=False)
+
+
+def show_circuits(console: Console, circuits: Sequence[Any]) -> None:
+    """Print circuits, a line each."""
+    table = _table("circuit", "state", "failing", "p99 (ms)", "calls", "opened", "reason")
+    table.columns[0].no_wrap = True
+    for circuit in circuits:
+        rate, p99_ms = circuit["failure_rate"], circuit["p99_ms"]
+        held = "" if circuit["mode"] == "auto" else "held "
+        table.add_row(
+            circuit["name"],
+            Text(held + circuit["state"], style=_CIRCUIT_STYLES.get(circuit["state"], "yellow" if held else "")),
+            "-" if rate is None else f"{rate:.1%}",
+            "-" if p99_ms is None else f"{p99_ms:.0f}",
+            *(_text(circuit[name]) for name in ("volume", "opened_at", "reason")),
+        )
+    console.print(table, markup=False)
+
+
+def show_limits(console: Console, limits: Sequence[Any]) -> None:
+    """Print limits, a line each; `per` says of whom each has as much."""
+    table = _table("limit", "a minute", "burst", "per", "left", "source", "declared")
+    table.columns[0].no_wrap = True
+    for limit in limits:
+        declared = limit["declared"]
+        table.add_row(
+            limit["name"],
+            str(limit["rate_per_minute"]),
+            str(limit["burst"]),
+            _text(limit["per"]),
+            _text(limit["remaining"]),
+            Text(limit["source"], style="yellow" if limit["source"] == "set" else ""),
+            "-" if declared is None else f"{declared['rate_per_minute']}, {declared['burst']}",
+        )
+    console.print(table, markup=False)
 
 
 def show_groups(console: Console, groups: Sequence[Any]) -> None:

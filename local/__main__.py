@@ -48,7 +48,12 @@ def main() -> int:
 def _instance() -> Instance:
     config = os.environ.get("FLOTILLA_CONFIG")
     port = os.environ.get("FLOTILLA_PORT")
-    return Instance(port=int(port) if port else None, config=Path(config) if config else None)
+    return Instance(
+        port=int(port) if port else None,
+        config=Path(config) if config else None,
+        model_url=os.environ.get("FLOTILLA_MODEL_URL") or None,
+        model=os.environ.get("FLOTILLA_MODEL") or None,
+    )
 
 
 def _up(instance: Instance, progress: Progress) -> int:

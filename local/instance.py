@@ -27,6 +27,9 @@ class Instance:
         root: The directory that holds everything of this instance.
         port: The wanted port. None takes the one used last, at first 4566; 0 likewise, at first any free one.
         config: The `fleet.toml` to deploy; None leaves the choice to the application.
+        model_url: Of a server that speaks OpenAI's protocol and serves all models; None leaves them to the engine,
+            which answers with something made up.
+        model: What that server calls its model; None where it goes by the models' own ids.
         owner_pid: If given, the engine ends by itself soon after that process is gone, so that a killed test run
             leaves nothing behind.
     """
@@ -34,6 +37,8 @@ class Instance:
     root: Path = REPOSITORY / ".flotilla"
     port: int | None = None
     config: Path | None = None
+    model_url: str | None = None
+    model: str | None = None
     owner_pid: int | None = None
 
     def __post_init__(self) -> None:

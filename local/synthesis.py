@@ -49,7 +49,8 @@ def synthesize(instance: Instance, step: Step) -> Path:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        command: list[str | Path] = [CDK_COMMAND, "synth", "--quiet", "-c", "local=true", "--output", scratch]
+        context = [word for value in _context(instance) for word in ("-c", value)]
+        command: list[str | Path] = [CDK_COMMAND, "synth", "--quiet", *context, "--output", scratch]
         run_cdk(instance, command, environment=synth_environment(instance), log="synth", step=step)
         if source_fingerprint(instance) != fingerprint:
             # Somebody saved a file meanwhile: what was made may be half of the one and half of the other.
@@ -69,7 +70,7 @@ def synthesize(instance: Instance, step: Step) -> Path:
 
 def source_fingerprint(instance: Instance) -> str:
     """Changes with everything that the cloud assembly is made from."""
-    digest = hashlib.sha256(sys.version.encode())
+    digest = hashlib.sha256("\0".join([sys.version, *_context(instance)]).encode())
     config = instance.config or REPOSITORY / "fleet.toml"
     for path in (config, TOOLS_STAMP, *_files()):
         # The configuration counts by content: where it lies makes no difference to what is deployed.
@@ -77,6 +78,12 @@ def source_fingerprint(instance: Instance) -> str:
         digest.update(f"\0{name}\0".encode())
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()
+
+
+def _context(instance: Instance) -> list[str]:
+    """What the application is told besides its configuration."""
+    served = {"model_url": instance.model_url, "model": instance.model}
+    return ["local=true", *(f"{key}={value}" for key, value in served.items() if value)]
 
 
 def stack_templates(assembly: Path) -> dict[str, dict[str, Any]]:

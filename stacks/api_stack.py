@@ -51,7 +51,12 @@ _WEBHOOKS = "WEBHOOKS#*"
 """Partitions of the control table that operators and clients change through the API. API keys are in none of them."""
 
 _CIRCUITS = "CIRCUIT#*"
-"""Looked at where an agent would rather refuse tasks than let them wait for what it calls."""
+_NAMES_OF_CIRCUITS = "CIRCUITS"
+"""Shown and forced by operators; looked at where an agent would rather refuse tasks than let them wait."""
+
+_LIMITS = "LIMITS"
+_BUCKETS = "BUCKET#*"
+"""Set by operators; drawn from by submits."""
 
 _READINESS = "readiness-probe"
 """A partition that is always empty, asked for to learn whether the table answers."""
@@ -102,6 +107,7 @@ class ApiStack(FunctionsStack):
                 **environment.schedules(self, lanes),
                 **environment.workers(self.fleet),
                 **environment.webhook_targets(self.fleet),
+                **environment.event_bus(self.fleet),
                 "FLOTILLA_DEFAULT_LANE": self.fleet.default_lane,
             },
             statements=[
@@ -111,13 +117,18 @@ class ApiStack(FunctionsStack):
                 permissions.within(
                     state.control, ["GetItem", "PutItem", "UpdateItem", "DeleteItem"], [_PAUSES, _WEBHOOKS]
                 ),
-                permissions.within(state.control, ["GetItem"], [_CIRCUITS]),
+                permissions.within(state.control, ["Query"], [_CIRCUITS, _NAMES_OF_CIRCUITS, _LIMITS]),
+                permissions.within(state.control, ["GetItem"], [_CIRCUITS, _BUCKETS]),
+                permissions.within(state.control, ["PutItem"], [_CIRCUITS, _NAMES_OF_CIRCUITS, _LIMITS]),
+                permissions.within(state.control, ["UpdateItem"], [_BUCKETS]),
+                permissions.within(state.control, ["DeleteItem"], [_LIMITS]),
                 permissions.keep_objects(state.payloads_name),
                 permissions.see_payload_missing(state.payloads_name),
                 permissions.read_objects(state.archive_name),
                 permissions.send([*queues, *tiers]),
                 permissions.inspect([*queues, *dead_letters, *tiers]),
                 permissions.read_metrics(),
+                *([permissions.put_events_on(self.fleet.name)] if self.fleet.broadcast.event_bus else []),
                 *permissions.schedule(lanes.schedule_group, lanes.schedule_role),
             ],
         )

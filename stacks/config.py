@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stacks.model_settings import ModelServer
 from stacks.settings_messages import explained
 from stacks.settings_model import LANE_DEFAULTS, Fleet, Lane
 from stacks.settings_rules import Problem, no_such_lane, problems_of
@@ -38,10 +39,15 @@ class ConfigError(Exception):
         super().__init__("\n".join(dict.fromkeys(lines)))
 
 
-def load(path: Path, *, local: bool = False) -> Fleet:
+def load(path: Path, *, local: bool = False, model_server: ModelServer | None = None) -> Fleet:
     """The settings in `path`, for AWS or, with `local`, for the embedded engine.
 
     Both forms are checked, whichever is asked for: a mistake in `[local]` shows at once.
+
+    Args:
+        path: The file.
+        local: For the embedded engine.
+        model_server: There, serves all models in the place of their own providers.
 
     Raises:
         ConfigError: The file is not there, is no TOML, or says something that cannot be deployed.
@@ -50,10 +56,12 @@ def load(path: Path, *, local: bool = False) -> Fleet:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [Problem((), f"cannot be read: {error}")]) from error
-    return parse(text, source=path.name, local=local)
+    return parse(text, source=path.name, local=local, model_server=model_server)
 
 
-def parse(text: str, *, source: str = "fleet.toml", local: bool = False) -> Fleet:
+def parse(
+    text: str, *, source: str = "fleet.toml", local: bool = False, model_server: ModelServer | None = None
+) -> Fleet:
     """As `load`, of a text.
 
     Raises:
@@ -70,7 +78,7 @@ def parse(text: str, *, source: str = "fleet.toml", local: bool = False) -> Flee
     fleet, problems = _validated(base)
     if problems:
         raise ConfigError(source, problems, text)
-    local_fleet, problems = _local(base, overrides)
+    local_fleet, problems = _local(base, overrides, model_server)
     if problems:
         raise ConfigError(source, [_at_its_origin(problem, overrides) for problem in problems], text)
     chosen = local_fleet if local else fleet
@@ -103,13 +111,18 @@ def _with_lane_defaults(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "lanes": lanes}
 
 
-def _local(base: dict[str, Any], overrides: dict[str, Any]) -> tuple[Fleet | None, list[Problem]]:
+def _local(
+    base: dict[str, Any], overrides: dict[str, Any], model_server: ModelServer | None
+) -> tuple[Fleet | None, list[Problem]]:
     lanes = overrides.get("lanes", {})
     if isinstance(lanes, dict):
         unknown = [name for name in lanes if name not in base["lanes"]]
         if unknown:
             return None, [Problem(("lanes", name), no_such_lane(name, base["lanes"])) for name in unknown]
-    return _validated(deep_merged(_local_defaults(base), overrides))
+    merged = deep_merged(_local_defaults(base), overrides)
+    if model_server is not None and isinstance(merged.get("models"), Mapping):
+        merged["models"] = model_server.instead_of(merged["models"])
+    return _validated(merged)
 
 
 def _local_defaults(base: dict[str, Any]) -> dict[str, Any]:

@@ -114,6 +114,11 @@ def session_memory(fleet: Fleet) -> Environment:
     return {"FLOTILLA_SESSION_DAYS": str(fleet.retention.session_days)}
 
 
+def event_bus(fleet: Fleet) -> Environment:
+    """The bus that circuits' changes are told on, where there is one."""
+    return {"FLOTILLA_EVENT_BUS": fleet.name} if fleet.broadcast.event_bus else {}
+
+
 def webhook_deliveries(lanes: LanesStack) -> Environment:
     """The queue of deliveries to clients' endpoints."""
     return {"FLOTILLA_WEBHOOKS_QUEUE_URL": lanes.webhooks.queue_url}

@@ -34,7 +34,7 @@ BasePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9/%._~!$&'()*+,;=:@-]*$", m
 
 _URL = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9/%._~!$&'()*+,;=:@-]*)?")
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(/|$)|%2e|%2f|%5c", re.IGNORECASE)
-_SUFFIX_OF_SECRETS = re.compile(r"-[A-Za-z0-9]{6}$")
+SUFFIX_OF_SECRETS = re.compile(r"-[A-Za-z0-9]{6}$")
 _LOWEST_OTHER_PORT = 1024
 
 
@@ -111,6 +111,7 @@ class Integration(Section):
             knows none: such calls are then repeated only where they surely were not carried out.
         response_bytes: The longest answer that is taken.
         concurrency: Calls at once, of the whole fleet.
+        concurrency_per_tenant: The same on behalf of each tenant.
         limit: How often the whole fleet may call it.
         limit_per_agent: The same for each agent.
         limit_per_tenant: The same on behalf of each tenant.
@@ -122,6 +123,7 @@ class Integration(Section):
     idempotency_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$", max_length=64)] = "Idempotency-Key"
     response_bytes: int = Field(default=1_048_576, ge=1, le=104_857_600)
     concurrency: int | None = Field(default=None, ge=1, le=100_000)
+    concurrency_per_tenant: int | None = Field(default=None, ge=1, le=100_000)
     auth: Auth | None = None
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
@@ -139,7 +141,7 @@ def mistakes(integrations: Mapping[str, Integration]) -> Iterator[tuple[tuple[st
 
 
 def _mistakes_of(integration: Integration) -> Iterator[tuple[tuple[str, ...], str]]:
-    if (wrong := _wrong_url(integration.base_url, private=integration.private)) is not None:
+    if (wrong := wrong_url(integration.base_url, private=integration.private)) is not None:
         yield ("base_url",), f"{integration.base_url!r} is not allowed; {wrong}"
     for path in integration.paths:
         if _DOT_SEGMENT.search(path):
@@ -151,6 +153,9 @@ def _mistakes_of(integration: Integration) -> Iterator[tuple[tuple[str, ...], st
         yield ("timeouts", "total_seconds"), message
     if retry.cap_seconds < retry.base_seconds:
         yield ("retry", "cap_seconds"), f"must be at least base_seconds ({retry.base_seconds:g})"
+    fleet, tenant = integration.concurrency, integration.concurrency_per_tenant
+    if fleet is not None and tenant is not None and tenant > fleet:
+        yield ("concurrency_per_tenant",), f"must be at most concurrency ({fleet}), not {tenant}"
     if breaker.longest_cooldown_seconds < breaker.cooldown_seconds:
         message = f"must be at least cooldown_seconds ({breaker.cooldown_seconds})"
         yield ("breaker", "longest_cooldown_seconds"), message
@@ -159,12 +164,13 @@ def _mistakes_of(integration: Integration) -> Iterator[tuple[tuple[str, ...], st
             yield ("auth", "header"), 'must be given where scheme is "header"'
         if auth.scheme != "header" and auth.header is not None:
             yield ("auth", "header"), f'is not allowed where scheme is "{auth.scheme}": it has a header of its own'
-        if _SUFFIX_OF_SECRETS.search(auth.secret):
+        if SUFFIX_OF_SECRETS.search(auth.secret):
             message = "must not end in a hyphen and six characters: that is what Secrets Manager adds to names"
             yield ("auth", "secret"), message
 
 
-def _wrong_url(url: str, *, private: bool) -> str | None:
+def wrong_url(url: str, *, private: bool) -> str | None:
+    """What is allowed instead of a base URL that is not; None of one that is."""
     if not _URL.fullmatch(url) or _DOT_SEGMENT.search(url):
         return "allowed: https://host[:port][/path], the host in lower case, without user, query and dot segments"
     parts = urlsplit(url)
@@ -208,8 +214,22 @@ def declared(integrations: Mapping[str, Integration]) -> dict[str, Any]:
     return {"integrations": {name: _declared(integrations[name]) for name in sorted(integrations)}}
 
 
+def breaker_declared(breaker: Breaker) -> dict[str, Any] | None:
+    """What the functions are told of a circuit; None where there is none."""
+    if not breaker.enabled:
+        return None
+    return {
+        "failure_rate": breaker.failure_rate,
+        "latency_p99_ms": breaker.latency_p99_ms,
+        "minimum_volume": breaker.minimum_volume,
+        "window_ms": breaker.window_seconds * 1000,
+        "cooldown_ms": breaker.cooldown_seconds * 1000,
+        "longest_cooldown_ms": breaker.longest_cooldown_seconds * 1000,
+        "probes": breaker.probes,
+    }
+
+
 def _declared(integration: Integration) -> dict[str, Any]:
-    breaker = integration.breaker
     limits = {
         "fleet": integration.limit,
         "agent": integration.limit_per_agent,
@@ -230,19 +250,10 @@ def _declared(integration: Integration) -> dict[str, Any]:
             "base_ms": _ms(integration.retry.base_seconds),
             "cap_ms": _ms(integration.retry.cap_seconds),
         },
-        "breaker": {
-            "failure_rate": breaker.failure_rate,
-            "latency_p99_ms": breaker.latency_p99_ms,
-            "minimum_volume": breaker.minimum_volume,
-            "window_ms": breaker.window_seconds * 1000,
-            "cooldown_ms": breaker.cooldown_seconds * 1000,
-            "longest_cooldown_ms": breaker.longest_cooldown_seconds * 1000,
-            "probes": breaker.probes,
-        }
-        if breaker.enabled
-        else None,
+        "breaker": breaker_declared(integration.breaker),
         "limits": {of: limit.model_dump() for of, limit in limits.items() if limit is not None},
         "concurrency": integration.concurrency,
+        "concurrency_per_tenant": integration.concurrency_per_tenant,
         "response_bytes": integration.response_bytes,
         "idempotency_header": integration.idempotency_header,
     }

@@ -6,12 +6,18 @@ of `fleet.toml` and the defaults beside it (`stacks.config`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from constructs import Node
 
+from stacks.model_settings import ModelServer
+
 LOCAL_CONTEXT_KEY = "local"
 """`cdk synth -c local=true` synthesizes for the embedded engine."""
+
+MODEL_URL_CONTEXT_KEY = "model_url"
+MODEL_CONTEXT_KEY = "model"
+"""There, where all models are served from, and what that server calls its model."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +30,24 @@ class Place:
             on this machine, whatever their runtime and architecture say.
         keeps_data: Tables and bucket are protected from deletion and outlive their stack. The engine's state is
             forgotten on purpose, by `make clean`.
+        model_server: Serves all models in the place of their own providers, which the engine only imitates.
     """
 
     local: bool
     builds_for_host: bool
     keeps_data: bool
+    model_server: ModelServer | None = None
 
     @classmethod
     def of(cls, node: Node) -> Place:
         """The place the context asks for."""
         local = node.try_get_context(LOCAL_CONTEXT_KEY)
-        return EMBEDDED_ENGINE if local in (True, "true", "1") else AWS
+        if local not in (True, "true", "1"):
+            return AWS
+        url = node.try_get_context(MODEL_URL_CONTEXT_KEY)
+        if not url:
+            return EMBEDDED_ENGINE
+        return replace(EMBEDDED_ENGINE, model_server=ModelServer(url, node.try_get_context(MODEL_CONTEXT_KEY)))
 
 
 AWS = Place(local=False, builds_for_host=False, keeps_data=True)

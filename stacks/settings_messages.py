@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from stacks.budget_settings import TenantBudget
 from stacks.integration_settings import Integration
+from stacks.model_settings import Model, Route
 from stacks.settings_model import AgentOverride, Fleet, Lane
 from stacks.settings_rules import Problem, one_of
 from stacks.settings_section import Section
@@ -19,8 +21,12 @@ _NAMES = {
     "lanes": "lower-case letters and digits, beginning with a letter, at most 16 characters",
     "agents": "letters, digits, dots, hyphens and underscores, at most 128 characters",
     "runtime": "the name boto3 has for the service",
+    "budgets": "the name of a tenant, at most 128 characters",
     "webhooks": "a host's name or address in lower case, without scheme and port",
-    "integrations": "lower-case letters, digits, - and _, beginning with a letter, at most 32 characters",
+    **dict.fromkeys(
+        ("integrations", "models", "routes"),
+        "lower-case letters, digits, - and _, beginning with a letter, at most 32 characters",
+    ),
 }
 """What a name may be, by the first part of its key."""
 
@@ -30,8 +36,9 @@ _INTEGRATIONS_TEXTS = {
     "secret": "the name of a secret: letters, digits and /_+=.@-, at most 256 characters",
     "header": "the name of a header: letters, digits and hyphens, at most 64 characters",
     "idempotency_header": 'the name of a header, or ""',
+    "id": "the id that the provider has for the model, at most 200 characters",
 }
-"""The same of texts below `integrations.<name>`, by the key they belong to."""
+"""The same of texts below `integrations.<name>` and `models.<name>`, by the key they belong to."""
 
 _TYPES = {
     "bool": ("true or false", "true or false"),
@@ -44,7 +51,20 @@ _TABLES_OF_FREE_NAMES: dict[tuple[str, ...], str] = {
     ("lanes",): "at least one table [lanes.<name>]",
     ("agents",): 'tables [agents."<name>"]',
     ("integrations",): "tables [integrations.<name>]",
+    ("budgets", "tenants"): 'tables [budgets.tenants."<name>"]',
+    ("models",): "tables [models.<name>]",
+    ("routes",): "tables [routes.<name>]",
 }
+
+_NAMED: dict[tuple[str, ...], type[BaseModel]] = {
+    ("lanes",): Lane,
+    ("agents",): AgentOverride,
+    ("budgets", "tenants"): TenantBudget,
+    ("integrations",): Integration,
+    ("models",): Model,
+    ("routes",): Route,
+}
+"""What each table of theirs is."""
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     name: type(field.default) for name, field in Fleet.model_fields.items() if isinstance(field.default, Section)
@@ -80,16 +100,15 @@ def _model_at(path: Sequence[str]) -> type[BaseModel] | None:
     match tuple(path):
         case ():
             return Fleet
+        case (*table,) if tuple(table) in _TABLES_OF_FREE_NAMES:
+            return None
+        case (*table, _) if tuple(table) in _NAMED:
+            return _NAMED[tuple(table)]
         case (section,):
             return _SECTIONS.get(section)
-        case ("lanes", _):
-            return Lane
-        case ("agents", _):
-            return AgentOverride
-        case ("integrations", _):
-            return Integration
-        case ("integrations", _, section):
-            return _section_of(Integration, section)
+        case (*above, section):
+            model = _model_at(above)
+            return None if model is None else _section_of(model, section)
     return None
 
 
@@ -107,7 +126,9 @@ def _text_at(path: Sequence[str]) -> str:
             return _INTEGRATIONS_TEXTS[key]
         case ("integrations", _, "paths", _):
             return _INTEGRATIONS_TEXTS["paths"]
-        case ("agents", _, "integrations", *_):
+        case ("models", _, ("id" | "base_url" | "secret") as key):
+            return _INTEGRATIONS_TEXTS[key]
+        case ("agents", _, "integrations" | "routes", *_):
             return _NAMES["integrations"]
     return _NAMES[path[0]]
 

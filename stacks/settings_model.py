@@ -12,7 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from stacks.integration_settings import Integration, IntegrationName, IntegrationReference
+from stacks.budget_settings import Budgets, Dollars
+from stacks.integration_settings import Integration, IntegrationName, IntegrationReference, Rate
+from stacks.limit_settings import SubmitLimits
+from stacks.model_settings import Model, ModelName, Route, RouteName, RouteReference
 from stacks.settings_section import Section
 
 VISIBILITY_FACTOR = 6
@@ -51,6 +54,8 @@ ENDS: tuple[TaskStatus, ...] = ("succeeded", "dead_lettered", "cancelled", "expi
 """The statuses in which a task stays."""
 
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
+
+EmailAddress = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 
 AwsService = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -135,6 +140,16 @@ class Webhooks(Section):
     maximum_concurrency: int = Field(default=10, ge=2, le=1000)
 
 
+class Alarms(Section):
+    """Who is told of alarms.
+
+    Attributes:
+        emails: Subscribed to the alarms' topic; each address confirms it once.
+    """
+
+    emails: tuple[EmailAddress, ...] = Field(default=(), strict=False)
+
+
 class Reconciler(Section):
     """The function that sends tasks their message again where it was lost."""
 
@@ -197,14 +212,20 @@ class AgentOverride(Section):
 
     Attributes:
         integrations: What it may call; `*` stands for all.
+        routes: By what routes it may call models; `*` stands for all.
         on_open: What the API does with its tasks while one of these is held back.
+        limit: How often tasks of it may be submitted, by all clients together.
+        budget_usd: What a task of it may cost in model calls, where its client does not say.
     """
 
     lane: str | None = None
     timeout_seconds: float | None = Field(default=None, gt=0, le=897)
     max_attempts: int | None = Field(default=None, ge=1, le=100)
     integrations: tuple[IntegrationReference, ...] | None = Field(default=None, strict=False)
+    routes: tuple[RouteReference, ...] | None = Field(default=None, strict=False)
     on_open: Literal["park", "reject"] | None = None
+    limit: Rate | None = None
+    budget_usd: Dollars | None = None
 
 
 LANE_DEFAULTS: Mapping[str, Mapping[str, int]] = MappingProxyType(
@@ -228,9 +249,12 @@ class Fleet(Section):
     retention: Retention = Retention()
     logs: Logs = Logs()
     api: Api = Api()
+    limits: SubmitLimits = SubmitLimits()
+    budgets: Budgets = Budgets()
     delays: Delays = Delays()
     broadcast: Broadcast = Broadcast()
     webhooks: Webhooks = Webhooks()
+    alarms: Alarms = Alarms()
     reconciler: Reconciler = Reconciler()
     background: Background = Background()
     lanes: Annotated[Mapping[LaneName, Lane], Field(min_length=1), AfterValidator(MappingProxyType)]
@@ -238,5 +262,11 @@ class Fleet(Section):
         default_factory=dict, validate_default=True
     )
     integrations: Annotated[Mapping[IntegrationName, Integration], AfterValidator(MappingProxyType)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    models: Annotated[Mapping[ModelName, Model], AfterValidator(MappingProxyType)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    routes: Annotated[Mapping[RouteName, Route], AfterValidator(MappingProxyType)] = Field(
         default_factory=dict, validate_default=True
     )

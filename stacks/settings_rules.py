@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stacks import budget_settings, model_settings
 from stacks.background import reserved_concurrency
 from stacks.integration_settings import ANY, mistakes
 from stacks.settings_model import Fleet
@@ -51,10 +52,15 @@ def problems_of(fleet: Fleet) -> Iterator[Problem]:
             ("broadcast", "example_subscriber"), "must be false where broadcast.topic is: it subscribes to it"
         )
     yield from (Problem(path, message) for path, message in mistakes(fleet.integrations))
+    yield from (Problem(path, message) for path, message in model_settings.mistakes(fleet.models))
+    of_agents = {name: agent.budget_usd for name, agent in fleet.agents.items()}
+    yield from (Problem(path, message) for path, message in budget_settings.mistakes(fleet.budgets, of_agents))
+    yield from _route_problems(fleet)
     if fleet.default_lane not in fleet.lanes:
         yield Problem(("default_lane",), no_such_lane(fleet.default_lane, fleet.lanes))
     for name, agent in fleet.agents.items():
         yield from _unknown_integrations(fleet, name, agent.integrations or ())
+        yield from _unknown_routes(fleet, name, agent.routes or ())
         if agent.lane is not None and agent.lane not in fleet.lanes:
             yield Problem(("agents", name, "lane"), no_such_lane(agent.lane, fleet.lanes))
         elif agent.lane is not None and agent.timeout_seconds is not None:
@@ -114,6 +120,28 @@ def _unknown_integrations(fleet: Fleet, agent: str, integrations: Iterable[str])
             yield Problem(("agents", agent, "integrations"), f"no integration is named {name!r}; {known}")
 
 
+def _unknown_routes(fleet: Fleet, agent: str, routes: Iterable[str]) -> Iterator[Problem]:
+    for name in routes:
+        if name != ANY and name not in fleet.routes:
+            known = one_of(name, fleet.routes) if fleet.routes else "there is no [routes.<name>]"
+            yield Problem(("agents", agent, "routes"), f"no route is named {name!r}; {known}")
+
+
+def _route_problems(fleet: Fleet) -> Iterator[Problem]:
+    for name, route in fleet.routes.items():
+        path = ("routes", name, "models")
+        unknown = [model for model in route.models if model not in fleet.models]
+        for model in unknown:
+            known = one_of(model, fleet.models) if fleet.models else "there is no [models.<name>]"
+            yield Problem(path, f"no model is named {model!r}; {known}")
+        if len(set(route.models)) < len(route.models):
+            yield Problem(path, f"{list(route.models)} is not allowed; allowed: each model once")
+        enough = model_settings.qualities_from(route.min_quality)
+        if not unknown and not any(fleet.models[model].quality in enough for model in route.models):
+            message = f"is not allowed: none of its models is of quality {route.min_quality!r}"
+            yield Problem(("routes", name, "min_quality"), message)
+
+
 def agent_problems(fleet: Fleet, manifest: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong between the agents as they will be deployed and the lanes they run on.
 
@@ -128,6 +156,7 @@ def agent_problems(fleet: Fleet, manifest: Mapping[str, Any]) -> Iterator[Proble
             continue
         yield from _timeout_problems(fleet, name, lane, agent["timeout_seconds"])
         yield from _unknown_integrations(fleet, name, agent["integrations"])
+        yield from _unknown_routes(fleet, name, agent["routes"])
         allowed = fleet.lanes[lane].max_receive_count - RECEIVES_BEYOND_ATTEMPTS
         if agent["max_attempts"] > allowed:
             yield Problem(

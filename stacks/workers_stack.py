@@ -5,7 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
-from stacks import environment
+from stacks import environment, model_settings
 from stacks.bundling import Bundles
 from stacks.constructs import permissions
 from stacks.constructs.fifo_lane import FifoLane
@@ -25,6 +25,7 @@ _DIAGNOSTICS = "DIAGNOSTICS#*"
 _CIRCUITS = "CIRCUIT#*"
 _NAMES_OF_CIRCUITS = "CIRCUITS"
 _BUCKETS = "BUCKET#*"
+_BUDGETS = "BUDGET#*"
 _LIMITS = "LIMITS"
 _SLOTS = "SLOTS#*"
 """Partitions of the control table. It also holds the keys of clients, which no agent may reach."""
@@ -73,10 +74,12 @@ class WorkersStack(cdk.Stack):
                 **environment.event_log(self._fleet, self._state),
                 **environment.task_payloads(self._fleet, self._state),
                 **environment.control(self._state),
-                **environment.lane_queues(self, {name: queues}),
+                **environment.lane_queues(self, self._lanes.lanes),
                 **environment.delay_queues(self, self._lanes),
                 **environment.session_memory(self._fleet),
+                **environment.event_bus(self._fleet),
                 "FLOTILLA_LANE": name,
+                "FLOTILLA_DEFAULT_LANE": self._fleet.default_lane,
             },
             permissions=[
                 permissions.append_and_read(self._state.events),
@@ -86,8 +89,14 @@ class WorkersStack(cdk.Stack):
                 permissions.see_payload_missing(self._state.payloads_name),
                 permissions.work_off(queues.queue),
                 # What is parked goes down the ladder, or back to the lane itself where its time is that near; what can
-                # never be read is put aside.
-                permissions.send([queues.queue, queues.dead_letters, *self._lanes.delays.tiers.values()]),
+                # never be read is put aside; and agents submit tasks to any lane.
+                permissions.send(
+                    [
+                        *(each.queue for each in self._lanes.lanes.values()),
+                        queues.dead_letters,
+                        *self._lanes.delays.tiers.values(),
+                    ]
+                ),
                 *self._granted_to_calls(),
                 *self._granted_to_diagnostics(),
             ],
@@ -96,16 +105,20 @@ class WorkersStack(cdk.Stack):
         )
 
     def _granted_to_calls(self) -> list[Permission]:
-        """What protects integrations is shared by all lanes; secrets are those of the integrations that there are."""
+        """What protects integrations and models is shared by all lanes; secrets and models are those that there are."""
         control = self._state.control
         shared = [
             permissions.within(control, ["Query"], [_CIRCUITS, _LIMITS, _SLOTS]),
             permissions.within(control, ["GetItem", "UpdateItem"], [_CIRCUITS, _BUCKETS]),
+            permissions.within(control, ["UpdateItem"], [_BUDGETS]),
             permissions.within(control, ["PutItem"], [_CIRCUITS, _NAMES_OF_CIRCUITS, _SLOTS]),
             permissions.within(control, ["DeleteItem"], [_CIRCUITS, _SLOTS]),
         ]
-        secrets = secrets_of(self._fleet.integrations)
-        return [*shared, *([permissions.read_secrets(secrets)] if secrets else [])]
+        if self._fleet.broadcast.event_bus:
+            shared.append(permissions.put_events_on(self._fleet.name))
+        secrets = sorted({*secrets_of(self._fleet.integrations), *model_settings.secrets_of(self._fleet.models)})
+        invoked = permissions.invoke_models(*model_settings.invoked(self._fleet.models))
+        return [*shared, *([permissions.read_secrets(secrets)] if secrets else []), *invoked]
 
     def _granted_to_diagnostics(self) -> list[Permission]:
         # The diagnostic agents count what really happened outside the event log.

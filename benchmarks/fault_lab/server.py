@@ -4,7 +4,8 @@
         ...  # server.url; afterwards server.received, server.connections
 
 Speaks HTTP/1.1 with connections that are kept. Whatever it was told to do to a request, it has noted that the request
-came. `POST …/chat/completions` is answered as OpenAI-compatible servers do, where the reply names no body of its own.
+came. Where the reply names no body of its own, `POST …/chat/completions` is answered as OpenAI-compatible servers do,
+and `POST /model/…/converse` as Amazon Bedrock does, by a model that does what it is told (`scripted_model`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.fault_lab.script import Chosen, Reply, Running, Script
+from benchmarks.fault_lab.scripted_model import answer, asked_of_converse, asked_of_openai
 
 _LONGEST_HEAD = 65_536
 
@@ -81,6 +83,11 @@ class FaultServer:
     def url(self) -> str:
         """Its base URL, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def now_seconds(self) -> float:
+        """Now, on the clock that `Received.at_seconds` is of."""
+        return self._loop.time() - self._began
 
     def follow(self, script: Script) -> None:
         """From now on do as `script` says."""
@@ -171,22 +178,18 @@ def _body(reply: Reply, request: Received) -> bytes:
         return reply.body
     if reply.status >= 400:
         return json.dumps({"error": {"message": "scripted", "code": reply.status}}).encode()
-    if request.method == "POST" and request.path.partition("?")[0].endswith("/chat/completions"):
-        return json.dumps(_completion(request)).encode()
+    if request.method == "POST" and (answered := _answered(request)) is not None:
+        return json.dumps(answered).encode()
     seen = {"method": request.method, "path": request.path, "headers": request.headers, "body": request.body.decode()}
     return json.dumps(seen).encode()
 
 
-def _completion(request: Received) -> dict[str, Any]:
-    """A chat completion that says how long the prompt was: a word for each token."""
-    asked = json.loads(request.body)
-    prompt = sum(len(str(message.get("content", "")).split()) for message in asked.get("messages", []))
-    text = f"{prompt} words"
-    return {
-        "id": f"chatcmpl-{prompt}",
-        "object": "chat.completion",
-        "created": 0,
-        "model": asked.get("model", ""),
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": 2, "total_tokens": prompt + 2},
-    }
+def _answered(request: Received) -> dict[str, Any] | None:
+    """What a model answers; None where none was asked."""
+    path = request.path.partition("?")[0]
+    if path.endswith("/chat/completions"):
+        asked = request.json()
+        return answer(asked_of_openai(asked)).openai(asked.get("model", ""))
+    if path.startswith("/model/") and path.endswith("/converse"):
+        return answer(asked_of_converse(request.json())).converse()
+    return None

@@ -42,5 +42,6 @@ class AgentRoutes:
             "input_schema": agent.input_schema,
             "output_schema": agent.output_schema,
             "integrations": list(agent.integrations),
+            "routes": list(agent.routes),
             **show_hold(holding(pauses, lane=lane, agent=agent.name)),
         }

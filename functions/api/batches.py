@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flotilla.errors import FlotillaError
+from flotilla.errors import FlotillaError, RetryableError
 from flotilla.services.submit import Accepted, Submission, SubmitService
+from flotilla.services.submit_limits import SubmitLimits
 from functions.api.expected_errors import problem_of, unexpected
 from functions.api.gateway import Response
 from functions.api.headers import idempotency_key
 from functions.api.problems import RefusalError
+from functions.api.rate_limits import rate_limit_fields, refused_by_limit
 from functions.api.reading import json_body
 from functions.api.requests import read
 from functions.api.routing import Call
@@ -40,12 +43,16 @@ class BatchRoutes:
 
     Args:
         submissions: Reads the items.
+        limits: Say how many of them may be accepted.
         submit: Accepts them.
         views: Shows them, as lists do: what is not small is left out and named.
     """
 
-    def __init__(self, *, submissions: Submissions, submit: SubmitService, views: TaskViews) -> None:
+    def __init__(
+        self, *, submissions: Submissions, limits: SubmitLimits, submit: SubmitService, views: TaskViews
+    ) -> None:
         self._submissions = submissions
+        self._limits = limits
         self._submit = submit
         self._views = views
 
@@ -53,17 +60,34 @@ class BatchRoutes:
         """`POST /v1/task-batches`.
 
         With an `Idempotency-Key` the item at index n has the key `<key>/<n>`: the batch may be repeated whole, and an
-        item of it by itself, with that key, as `POST /v1/tasks`.
+        item of it by itself, with that key, as `POST /v1/tasks`. Where limits allow less than the whole, the items are
+        accepted in their order as far as they reach.
         """
         wanted = read(TaskBatchRequest, json_body(call.request)).tasks
         key = idempotency_key(call.request)
         found = await asyncio.gather(*(self._read(call, key, index, item) for index, item in enumerate(wanted)))
         submissions = [item for item in found if isinstance(item, Submission)]
-        answers = iter(await self._submit.submit_batch(submissions))
+        answers, headers = await self._accept(call, submissions)
         outcomes = [next(answers) if isinstance(item, Submission) else item for item in found]
         results = [self._result(call, outcome) for outcome in outcomes]
         call.log["statuses"] = dict(Counter(str(result["status"]) for result in results))
-        return Response(200, {"results": results})
+        return Response(200, {"results": results}, headers)
+
+    async def _accept(
+        self, call: Call, submissions: Sequence[Submission]
+    ) -> tuple[Iterator[Accepted | FlotillaError | RefusalError], dict[str, str]]:
+        """What became of each, and the fields about limits."""
+        identity, agents = call.identity, [submission.agent.name for submission in submissions]
+        admitted = await self._limits.admit(identity.key_id, identity.tenant, agents)
+        refused = admitted.refused
+        accepted = iter(await self._submit.submit_batch([it for at, it in enumerate(submissions) if at not in refused]))
+        outcomes = {at: next(accepted) for at in range(len(submissions)) if at not in refused}
+        await admitted.give_back([at for at, outcome in outcomes.items() if _made_nothing(outcome)])
+        limits = await admitted.in_force()
+        answers = (
+            refused_by_limit(limits, refused[at]) if at in refused else outcomes[at] for at in range(len(submissions))
+        )
+        return answers, rate_limit_fields(limits)
 
     async def _read(
         self, call: Call, key: str | None, index: int, item: Any
@@ -78,4 +102,12 @@ class BatchRoutes:
             return {"status": 202, "task": self._views.show_in_list(outcome.state), "replayed": outcome.replayed}
         problem = problem_of(outcome) or unexpected()
         document = problem.to_json(path=call.request.path, request_id=call.request.request_id)
-        return {"status": problem.status, "problem": document}
+        result: dict[str, Any] = {"status": problem.status, "problem": document}
+        if "retry-after" in problem.headers:
+            result["retry_after_seconds"] = int(problem.headers["retry-after"])
+        return result
+
+
+def _made_nothing(outcome: Accepted | FlotillaError) -> bool:
+    # What a store did not answer may have been accepted.
+    return outcome.replayed if isinstance(outcome, Accepted) else not isinstance(outcome, RetryableError)

@@ -2,288 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flotilla.agents.catalog import Catalog
 from flotilla.clock import SystemClock
-from flotilla.dynamo.event_log import DynamoEventLog
-from flotilla.dynamo.views import DynamoReadModel
-from flotilla.primitives.ladder import Ladder
-from flotilla.runtime import clients, logging, probes, threads
-from flotilla.runtime.downloads import DownloadLinks
+from flotilla.runtime import logging, threads
 from flotilla.runtime.settings import ApiSettings
-from flotilla.s3.archive import S3Archive
-from flotilla.s3.payload_store import S3PayloadStore
-from flotilla.scheduler.schedules import EventBridgeSchedules
-from flotilla.services.claim_check import ClaimCheck
-from flotilla.services.dispatch import Dispatch
-from flotilla.services.listing import ListService
-from flotilla.services.past_logs import PastLogs
-from flotilla.services.read import ReadService
-from flotilla.services.submit import SubmitService
-from flotilla.sqs.delays import SqsDelays
-from flotilla.sqs.lanes import SqsLanes
 from functions.api.application import Application
 from functions.api.gateway import Request, Response
-from functions.api.health import Readiness, alive
+from functions.api.health import alive
 from functions.api.routing import Call, Endpoint, Route, Router
-from functions.api.submissions import Lanes, Submissions
-from functions.api.task_view import TaskViews
-from functions.api.tasks import TaskRoutes
-from functions.api.validation import InputValidators
+from functions.api.wiring import Wiring
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from flotilla.dynamo.endpoints import DynamoEndpoints
-    from flotilla.dynamo.pauses import DynamoPauses
-    from flotilla.services.endpoint_directory import EndpointDirectory
-    from flotilla.services.hold_back import HoldBack
-    from flotilla.services.open_logs import OpenLogs
-    from flotilla.services.redrive import RedriveService
-    from functions.api.agents import AgentRoutes
-    from functions.api.batches import BatchRoutes
-    from functions.api.dead_letters import DeadLetterRoutes
-    from functions.api.lanes import LaneRoutes
-    from functions.api.operations import TaskOperations
-    from functions.api.states import StateRoutes
-    from functions.api.webhooks import WebhookRoutes
-
-_AWS_THREADS = 8  # one request at a time: its own calls, and those of one before it that were given up
-_PROBE_THREADS = 8
-_RESOLVER_THREADS = 4
 
 _GATEWAY_MS = 28_000
 """API Gateway gives up after 30 s, which include the authorizer and this function's own cold start."""
 
 _RESERVE_MS = 500
 """Before Lambda ends the invocation."""
-
-
-class _Wiring:
-    """What the routes stand on, wired to AWS. What few requests need is imported and made when one does."""
-
-    def __init__(self, settings: ApiSettings, catalog: Catalog) -> None:
-        self._settings = settings
-        self._catalog = catalog
-        self._clock = SystemClock()
-        self._aws = threads.ThreadRunner("aws", _AWS_THREADS)
-        self._log = DynamoEventLog(clients.dynamodb(), settings.events_table, settings.retention_days, self._aws)
-        self._read_model = DynamoReadModel(clients.dynamodb(), settings.views_table, self._aws)
-        self._claim_check = ClaimCheck(
-            S3PayloadStore(clients.s3, settings.payloads_bucket, self._aws), settings.inline_payload_bytes
-        )
-        self._past = PastLogs(
-            views=self._read_model,
-            archive=S3Archive(clients.s3, settings.archive_bucket, self._aws),
-            clock=self._clock,
-            retention_days=settings.retention_days,
-        )
-        self._schedules = EventBridgeSchedules(
-            clients.scheduler,
-            group=settings.schedules.group,
-            role_arn=settings.schedules.role_arn,
-            target_arn=settings.schedules.target_arn,
-            run_sync=self._aws,
-        )
-        self._dispatch = Dispatch(
-            lanes=SqsLanes(clients.sqs(), self.queue_urls, self._aws),
-            delays=SqsDelays(clients.sqs(), self.delay_urls, self._aws),
-            schedules=self._schedules,
-            ladder=Ladder(settings.delays),
-            clock=self._clock,
-        )
-        self._download_links = DownloadLinks(settings.payloads_bucket)
-        self._views = TaskViews(self._claim_check, self._download_links)
-        self._validators = InputValidators()
-        self.lanes = Lanes(settings.lanes.keys(), settings.default_lane)
-        self._submissions = Submissions(
-            catalog=catalog,
-            lanes=self.lanes,
-            validators=self._validators,
-            endpoints=lambda: self._endpoint_directory,
-            dependencies=lambda: self._hold_back,
-            clock=self._clock,
-        )
-        self._submit = SubmitService(
-            log=self._log, dispatch=self._dispatch, claim_check=self._claim_check, clock=self._clock
-        )
-
-    @property
-    def queue_urls(self) -> dict[str, str]:
-        """By lane."""
-        return {name: lane.queue_url for name, lane in self._settings.lanes.items()}
-
-    @property
-    def delay_urls(self) -> dict[int, str]:
-        """By tier."""
-        return {seconds: queue.queue_url for seconds, queue in self._settings.delays.items()}
-
-    @cached_property
-    def tasks(self) -> TaskRoutes:
-        """Tasks."""
-        return TaskRoutes(
-            submissions=self._submissions,
-            submit=self._submit,
-            read=ReadService(log=self._log, clock=self._clock, past=self._past),
-            listing=ListService(views=self._read_model, log=self._log, past=self._past),
-            views=self._views,
-            clock=self._clock,
-        )
-
-    @cached_property
-    def operations(self) -> TaskOperations:
-        """Cancelling and redriving tasks."""
-        from flotilla.services.cancel import CancelService
-        from functions.api.operations import TaskOperations
-
-        return TaskOperations(
-            cancel=CancelService(logs=self._open_logs, schedules=self._schedules, clock=self._clock),
-            redrive=self._redrive,
-            catalog=self._catalog,
-            validators=self._validators,
-            views=self._views,
-        )
-
-    @cached_property
-    def dead_letters(self) -> DeadLetterRoutes:
-        """Dead letters."""
-        from flotilla.services.dead_letters import DeadLetterService
-        from functions.api.dead_letters import DeadLetterRoutes
-
-        return DeadLetterRoutes(
-            dead_letters=DeadLetterService(read_model=self._read_model, redrive=self._redrive, clock=self._clock),
-            redrive=self._redrive,
-            catalog=self._catalog,
-            validators=self._validators,
-            download_link=self._download_links,
-            clock=self._clock,
-        )
-
-    @cached_property
-    def webhooks(self) -> WebhookRoutes:
-        """Webhook endpoints."""
-        from flotilla.outbound.resolver import SystemResolver
-        from flotilla.services.destinations import Destinations
-        from flotilla.services.endpoints import EndpointService
-        from functions.api.webhooks import WebhookRoutes
-
-        resolver = SystemResolver(threads.ThreadRunner("resolver", _RESOLVER_THREADS))
-        destinations = Destinations(resolver, self._settings.webhook_allow)
-        return WebhookRoutes(EndpointService(self._endpoints, destinations, self._clock, os.urandom), self._catalog)
-
-    @cached_property
-    def agents(self) -> AgentRoutes:
-        """Agents."""
-        from functions.api.agents import AgentRoutes
-
-        return AgentRoutes(self._catalog, self.lanes, self._pauses)
-
-    @cached_property
-    def states(self) -> StateRoutes:
-        """Pauses."""
-        from functions.api.states import StateRoutes
-
-        return StateRoutes(
-            pauses=self._pauses, catalog=self._catalog, lanes=self._settings.lanes.keys(), clock=self._clock
-        )
-
-    @cached_property
-    def lane_status(self) -> LaneRoutes:
-        """Lanes."""
-        from flotilla.cloudwatch.lane_meter import CloudWatchLaneMeter, Measured
-        from flotilla.services.lane_status import LaneStatusService
-        from flotilla.sqs.lane_queues import SqsLaneQueues
-        from functions.api.lanes import Concurrency, LaneRoutes
-
-        workers = self._settings.workers
-        lanes = self._settings.lanes
-        measured = {
-            name: Measured(queue=lane.queue_url.rpartition("/")[2], function=workers[name].function)
-            for name, lane in lanes.items()
-        }
-        status = LaneStatusService(
-            lanes=list(lanes),
-            queues=SqsLaneQueues(
-                clients.sqs(), {name: (lane.queue_url, lane.dlq_url) for name, lane in lanes.items()}, self._aws
-            ),
-            meter=CloudWatchLaneMeter(clients.cloudwatch, measured, self._clock, self._aws),
-            pauses=self._pauses,
-            read_model=self._read_model,
-        )
-        return LaneRoutes(
-            status, {name: Concurrency(min=0, max=worker.maximum_concurrency) for name, worker in workers.items()}
-        )
-
-    @cached_property
-    def batches(self) -> BatchRoutes:
-        """Batches of tasks."""
-        from functions.api.batches import BatchRoutes
-
-        return BatchRoutes(submissions=self._submissions, submit=self._submit, views=self._views)
-
-    @cached_property
-    def _pauses(self) -> DynamoPauses:
-        from flotilla.dynamo.pauses import DynamoPauses
-
-        return DynamoPauses(clients.dynamodb(), self._settings.control_table, self._aws)
-
-    @cached_property
-    def _open_logs(self) -> OpenLogs:
-        from flotilla.services.open_logs import OpenLogs
-
-        return OpenLogs(log=self._log, past=self._past, clock=self._clock, retention_days=self._settings.retention_days)
-
-    @cached_property
-    def _redrive(self) -> RedriveService:
-        from flotilla.services.redrive import RedriveService
-
-        return RedriveService(
-            logs=self._open_logs,
-            dispatch=self._dispatch,
-            claim_check=self._claim_check,
-            catalog=self._catalog,
-            lanes=self._settings.lanes.keys(),
-            clock=self._clock,
-        )
-
-    @cached_property
-    def _endpoints(self) -> DynamoEndpoints:
-        from flotilla.dynamo.endpoints import DynamoEndpoints
-
-        return DynamoEndpoints(clients.dynamodb(), self._settings.control_table, self._aws)
-
-    @cached_property
-    def _endpoint_directory(self) -> EndpointDirectory:
-        from flotilla.services.endpoint_directory import EndpointDirectory
-
-        return EndpointDirectory(self._endpoints, self._clock)
-
-    @cached_property
-    def _hold_back(self) -> HoldBack:
-        from flotilla.dynamo.circuits import DynamoCircuits
-        from flotilla.services.hold_back import HoldBack
-
-        return HoldBack(DynamoCircuits(clients.dynamodb(), self._settings.control_table, self._aws), self._clock)
-
-    def readiness(self) -> Readiness:
-        """What the API cannot do without. The scheduler is not asked: few tasks need it, and it costs a client."""
-        settings = self._settings
-        return Readiness(
-            {
-                "events": [probes.table(clients.dynamodb, settings.events_table, "task_id")],
-                "control": [probes.table(clients.dynamodb, settings.control_table, "pk")],
-                "views": [probes.table(clients.dynamodb, settings.views_table, "pk")],
-                "lanes": [probes.queue(clients.sqs, url) for url in self.queue_urls.values()],
-                "delays": [probes.queue(clients.sqs, url) for url in self.delay_urls.values()],
-                "payloads": [probes.bucket(clients.s3, settings.payloads_bucket)],
-            },
-            threads.ThreadRunner("probe", _PROBE_THREADS),
-            self._clock,
-        )
 
 
 def _when_asked(endpoint: Callable[[], Endpoint]) -> Endpoint:
@@ -297,7 +37,7 @@ def _when_asked(endpoint: Callable[[], Endpoint]) -> Endpoint:
 
 def routes(settings: ApiSettings, catalog: Catalog) -> Router:
     """The API's routes, wired to AWS."""
-    wired = _Wiring(settings, catalog)
+    wired = Wiring(settings, catalog)
     rare = _when_asked
     return Router(
         [
@@ -320,6 +60,11 @@ def routes(settings: ApiSettings, catalog: Catalog) -> Router:
             Route("GET", "/v1/lanes", "operate", rare(lambda: wired.lane_status.list)),
             Route("PUT", "/v1/lanes/{name}/state", "operate", rare(lambda: wired.states.put_lane)),
             Route("PUT", "/v1/fleet/state", "operate", rare(lambda: wired.states.put_fleet)),
+            Route("GET", "/v1/circuits", "operate", rare(lambda: wired.circuits.list)),
+            Route("PUT", "/v1/circuits/{name}", "operate", rare(lambda: wired.circuits.put)),
+            Route("GET", "/v1/limits", "operate", rare(lambda: wired.limits.list)),
+            Route("PUT", "/v1/limits/{name}", "operate", rare(lambda: wired.limits.put)),
+            Route("DELETE", "/v1/limits/{name}", "operate", rare(lambda: wired.limits.remove)),
             Route("GET", "/healthz", None, alive),
             Route("GET", "/readyz", None, wired.readiness().ready),
         ]

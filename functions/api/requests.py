@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from flotilla.errors import InvalidInputError
@@ -48,6 +49,21 @@ Time = Annotated[
 NotAvailable = Annotated[None, BeforeValidator(_not_available)]
 """A member of the contract whose mechanism is not deployed: refused, since passing it over would be a lie."""
 
+MOST_DOLLARS = 1_000_000
+
+_MICROS = 6
+"""Digits after the point: the money of a task is counted in millionths."""
+
+
+def _in_micros(value: float) -> float:
+    if -Decimal(repr(value)).normalize().as_tuple().exponent > _MICROS:  # type: ignore[operator]  # it is finite
+        raise PydanticCustomError("digits", "must have at most 6 digits after the point")
+    return value
+
+
+Dollars = Annotated[float, Field(gt=0, le=MOST_DOLLARS), AfterValidator(_in_micros)]
+"""An amount in US dollars, in whole millionths."""
+
 LONGEST_DELAY_SECONDS = 31_536_000
 """365 days."""
 
@@ -80,7 +96,7 @@ class TaskRequest(_Request):
     labels: Annotated[dict[LabelName, Label], Field(max_length=16)] | None = None
     webhook: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
     input_ref: NotAvailable | None = None
-    budget_usd: NotAvailable | None = None
+    budget_usd: Dollars | None = None
 
 
 class CancelRequest(_Request):

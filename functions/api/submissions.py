@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flotilla.agents.catalog import AgentSpec, Catalog
 from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, InvalidInputError
+from flotilla.primitives.budget import micros_of
 from flotilla.services.submit import Submission
 from functions.api.requests import LONGEST_DELAY_SECONDS, TaskRequest, read
 from functions.api.routing import Call
@@ -56,8 +57,11 @@ class EndpointNames(Protocol):
 class Dependencies(Protocol):
     """What agents depend on."""
 
-    async def held(self, integrations: Iterable[str]) -> CircuitOpenError | None:
-        """What holds calls back to one of these integrations; None where all may be called, or nobody knows."""
+    async def held(self, integrations: Iterable[str], routes: Iterable[str]) -> CircuitOpenError | None:
+        """What holds calls back to one of these integrations, or to all models of one of these routes.
+
+        None where all may be called, or nobody knows.
+        """
         ...
 
 
@@ -69,8 +73,8 @@ class Submissions:
         lanes: The lanes.
         validators: Check inputs against the agents' schemas.
         endpoints: Makes (or returns) what knows the webhook endpoints; asked for by a task that names one.
-        dependencies: Makes (or returns) what knows which integrations are held back; asked by tasks of agents that
-            would rather be refused than wait.
+        dependencies: Makes (or returns) what knows which integrations and routes are held back; asked by tasks of
+            agents that would rather be refused than wait.
         clock: Tells what is past.
     """
 
@@ -103,15 +107,12 @@ class Submissions:
             InvalidInputError: It is not right; names what is wrong.
             UnknownAgentError: No such agent is deployed.
             RetryableError: The store of endpoints did not answer.
-            CircuitOpenError: What the agent depends on is down, and the agent says to refuse then.
         """
         wanted = read(TaskRequest, body)
         agent = self._catalog.get(wanted.agent)
         lane = self._lanes.for_task(wanted.lane, agent)
         due_ms = self._due_ms(wanted)
         self._validators.check(agent, wanted.input)
-        if due_ms is None:
-            await self._not_held(agent)
         return Submission(
             tenant=call.identity.tenant,
             actor=call.identity.actor,
@@ -126,15 +127,17 @@ class Submissions:
             due_at_ms=due_ms,
             deadline_ms=wanted.deadline,
             webhook=await self._endpoint(call.identity.tenant, wanted.webhook),
+            held=None if due_ms is not None else await self._held(agent),
             labels=wanted.labels or {},
             trace=call.request.trace,
+            budget_micros=None if wanted.budget_usd is None else micros_of(wanted.budget_usd),
         )
 
-    async def _not_held(self, agent: AgentSpec) -> None:
+    async def _held(self, agent: AgentSpec) -> CircuitOpenError | None:
+        """What it depends on that is down, where the agent says to refuse its tasks then."""
         if agent.on_open != "reject":
-            return
-        if (held := await self._dependencies().held(agent.integrations)) is not None:
-            raise held
+            return None
+        return await self._dependencies().held(agent.integrations, agent.routes)
 
     def _due_ms(self, wanted: TaskRequest) -> int | None:
         """When the task may start; None at once. Its deadline is checked against it."""

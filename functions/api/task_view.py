@@ -33,6 +33,7 @@ _NO_USAGE: dict[str, Any] = {
     "output_tokens": 0,
     "cost_usd": 0.0,
     "cached": False,
+    "failovers": [],
 }
 
 
@@ -123,6 +124,8 @@ def _view(state: TaskState, task_input: Any, output: Any) -> dict[str, Any]:
         "started_at": _time(state.started_at_ms),
         "finished_at": _time(state.finished_at_ms),
         "deadline": _time(state.deadline_ms),
+        "budget_usd": None if state.budget_micros is None else state.budget_micros / 1_000_000,
+        "parent": state.parent,
         "input": task_input,
         "output": output,
         "error": None if state.error is None else state.error.to_json(),

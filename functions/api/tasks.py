@@ -7,16 +7,18 @@ import re
 from typing import Any
 
 from flotilla.clock import Clock
-from flotilla.errors import InvalidInputError, RetryableError
+from flotilla.errors import FlotillaError, InvalidInputError, RetryableError
 from flotilla.events import TaskState
 from flotilla.models import Payload, Status
 from flotilla.read_model import EntryFilter
 from flotilla.services.listing import ListService
 from flotilla.services.read import ReadService
-from flotilla.services.submit import Accepted, SubmitService
+from flotilla.services.submit import Accepted, Submission, SubmitService
+from flotilla.services.submit_limits import Admitted, SubmitLimits
 from functions.api.event_view import MAX_PAGE_EVENTS, show_page
 from functions.api.gateway import Request, Response
 from functions.api.headers import idempotency_key, wait_seconds
+from functions.api.rate_limits import rate_limit_fields, refused_by_limit
 from functions.api.reading import json_body, no_such_task, task_id_of, wrong_cursor
 from functions.api.requests import TaskListQuery, read_query
 from functions.api.routing import Call
@@ -38,6 +40,7 @@ class TaskRoutes:
         self,
         *,
         submissions: Submissions,
+        limits: SubmitLimits,
         submit: SubmitService,
         read: ReadService,
         listing: ListService,
@@ -45,6 +48,7 @@ class TaskRoutes:
         clock: Clock,
     ) -> None:
         self._submissions = submissions
+        self._limits = limits
         self._submit = submit
         self._read = read
         self._listing = listing
@@ -56,9 +60,12 @@ class TaskRoutes:
         request = call.request
         body = json_body(request)
         submission = await self._submissions.read(call, body, key=idempotency_key(request))
-        accepted = await self._submit.submit(submission)
+        admitted = await self._admit(call, submission)
+        accepted = await self._accept(submission, admitted)
         call.log["task_id"] = accepted.state.task_id
-        headers = {"idempotent-replay": "true"} if accepted.replayed else {}
+        headers = rate_limit_fields(await admitted.in_force())
+        if accepted.replayed:
+            headers["idempotent-replay"] = "true"
         path = task_path(accepted.state.task_id)
         wait = wait_seconds(request)
         if wait is not None:
@@ -110,6 +117,24 @@ class TaskRoutes:
             raise wrong_cursor() from None
         items = [self._views.show_in_list(state) for state in page.tasks]
         return Response(200, {"items": items, "next_cursor": page.next_cursor})
+
+    async def _admit(self, call: Call, submission: Submission) -> Admitted:
+        admitted = await self._limits.admit(call.identity.key_id, submission.tenant, [submission.agent.name])
+        if admitted.refused:
+            call.log["limited_by"] = admitted.refused[0].kind
+            raise refused_by_limit(await admitted.in_force(), admitted.refused[0])
+        return admitted
+
+    async def _accept(self, submission: Submission, admitted: Admitted) -> Accepted:
+        try:
+            accepted = await self._submit.submit(submission)
+        except FlotillaError as error:
+            if not isinstance(error, RetryableError):  # else it may have been accepted
+                await admitted.give_back([0])
+            raise
+        if accepted.replayed:
+            await admitted.give_back([0])
+        return accepted
 
     async def _finished(self, call: Call, accepted: Accepted, task_input: Any, wait: int) -> dict[str, Any] | None:
         """The finished task, if it finishes in time and can be read.

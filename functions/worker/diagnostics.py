@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flotilla.agents import Context, SyncContext, agent
 from flotilla.clock import SystemClock
 from flotilla.errors import PermanentError, RetryableError
+from flotilla.llm_ports import Message, ModelRequest, Role
 from flotilla.runtime import clients
 from flotilla.runtime.settings import DiagnosticsSettings
 
@@ -230,6 +231,68 @@ async def call(task: CallInput, ctx: Context) -> CallOutput:
     except RetryableError:
         found = answer.text
     return CallOutput(attempt=ctx.attempt, status=answer.status, body=found)
+
+
+class GenerateInput(Model):
+    """One call to a model.
+
+    Attributes:
+        route: Its name in fleet.toml.
+        quality: No model of less serves.
+    """
+
+    route: str = "fast"
+    prompt: Annotated[str, Field(min_length=1)]
+    system: str | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] = 256
+    quality: Literal["low", "medium", "high"] | None = None
+
+
+class GenerateUsage(BaseModel):
+    """What the call took."""
+
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    latency_ms: int
+
+
+class GenerateOutput(BaseModel):
+    """What a model answered.
+
+    Attributes:
+        requested: The model that the route would have had serve.
+        served: The model that did.
+    """
+
+    attempt: int
+    text: str
+    requested: str
+    served: str
+    usage: GenerateUsage
+
+
+@agent(
+    "diagnostics.generate",
+    timeout_seconds=60,
+    max_attempts=5,
+    routes=["*"],
+    backoff_base_seconds=0.5,
+    backoff_cap_seconds=5,
+)
+async def generate(task: GenerateInput, ctx: Context) -> GenerateOutput:
+    """Make one call to a model by a route, with all that protects it."""
+    request = ModelRequest(messages=[Message(Role.USER, task.prompt)], system=task.system, max_tokens=task.max_tokens)
+    found = await ctx.llm.converse(task.route, request, quality=task.quality)
+    usage = GenerateUsage(
+        input_tokens=found.reply.input_tokens,
+        output_tokens=found.reply.output_tokens,
+        cost_usd=found.cost_micros / 1_000_000,
+        latency_ms=found.latency_ms,
+    )
+    return GenerateOutput(
+        attempt=ctx.attempt, text=found.reply.text, requested=found.requested, served=found.served, usage=usage
+    )
 
 
 class _Counters:

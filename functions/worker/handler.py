@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
-import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +17,13 @@ from flotilla.dynamo.session_turns import DynamoSessionTurns
 from flotilla.models import Delivery
 from flotilla.primitives.ladder import Ladder
 from flotilla.runtime import clients, logging, threads
+from flotilla.runtime.metrics import EmbeddedMetrics
 from flotilla.runtime.settings import WorkerSettings
 from flotilla.runtime.watchdog import LeaseWatchdog
 from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
+from flotilla.services.children import DeployedLanes
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
 from flotilla.services.gate import Gate
@@ -31,18 +31,14 @@ from flotilla.services.pause_board import PauseBoard
 from flotilla.services.single_flight import SingleFlight
 from flotilla.sqs.delays import SqsDelays
 from flotilla.sqs.lanes import SqsLaneReceipts, SqsLanes
+from functions.worker.calling import Calling
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from flotilla.integrations.desk import IntegrationDesk
-
 _AWS_THREADS = 20  # two calls for each task of a full batch
 _AGENT_THREADS = 32  # a full batch of plain agents, and their steps
-_RESOLVING_THREADS = 4  # a lookup that hangs holds up no other call of ours
 _OVERRUN_EXIT_STATUS = 75  # EX_TEMPFAIL
-
-_making_desk = threading.Lock()
 
 
 @cache
@@ -60,7 +56,7 @@ def _tools() -> AttemptTools:
         log=log,
         receipts=SqsLaneReceipts(clients.sqs(), lane.queue_url, lane.dlq_url, aws),
         dispatch=Dispatch(
-            lanes=SqsLanes(clients.sqs(), {settings.lane: lane.queue_url}, aws),
+            lanes=SqsLanes(clients.sqs(), {name: each.queue_url for name, each in settings.lanes.items()}, aws),
             delays=SqsDelays(clients.sqs(), {tier: queue.queue_url for tier, queue in settings.delays.items()}, aws),
             schedules=None,
             ladder=Ladder(settings.delays),
@@ -80,54 +76,21 @@ def _tools() -> AttemptTools:
         run_agent=threads.ThreadRunner("agent", _AGENT_THREADS),
         watchdog=LeaseWatchdog(clock),
         random=chance,
-        integrations=_integrations,
+        integrations=_calling().integrations,
+        models=_calling().models,
+        budgets=_calling().budgets,
+        lanes=DeployedLanes(frozenset(settings.lanes), settings.default_lane),
     )
-
-
-def _integrations() -> IntegrationDesk:
-    with _making_desk:  # plain agents ask on threads of their own
-        return _desk()
 
 
 @cache
-def _desk() -> IntegrationDesk:
-    """What calls to integrations take. Most processes make none: it is imported with the first."""
-    from flotilla.dynamo.buckets import DynamoBuckets
-    from flotilla.dynamo.circuits import DynamoCircuits
-    from flotilla.dynamo.limit_settings import DynamoLimitSettings
-    from flotilla.dynamo.slots import DynamoSlots
-    from flotilla.integrations.declaration import deployed
-    from flotilla.integrations.desk import IntegrationDesk
-    from flotilla.outbound.http import Http
-    from flotilla.outbound.resolver import SystemResolver
-    from flotilla.secretsmanager.secrets import SecretsManagerSecrets
-    from flotilla.services.concurrency_caps import ConcurrencyCaps
-    from flotilla.services.limit_board import LimitBoard
-    from flotilla.services.limits import Limiter
-    from flotilla.services.protection import Protections
+def _metrics() -> EmbeddedMetrics:
+    return EmbeddedMetrics(WorkerSettings.read().name, SystemClock(), print)
 
-    control = WorkerSettings.read().control_table
-    clock = SystemClock()
-    chance = random.Random()
-    aws = threads.ThreadRunner("protection", _AWS_THREADS)
-    resolving = threads.ThreadRunner("resolve", _RESOLVING_THREADS)
-    board = LimitBoard(DynamoLimitSettings(clients.dynamodb(), control, aws), clock)
-    protections = Protections(
-        circuits=DynamoCircuits(clients.dynamodb(), control, aws),
-        limiter=Limiter(DynamoBuckets(clients.dynamodb(), control, aws), clock, chance, board=board),
-        caps=ConcurrencyCaps(DynamoSlots(clients.dynamodb(), control, aws), clock, chance),
-        clock=clock,
-        random=chance,
-        environment=uuid.uuid4().hex,
-    )
-    return IntegrationDesk(
-        deployed(),
-        transport=Http(SystemResolver(resolving), resolving),
-        secrets=SecretsManagerSecrets(clients.secretsmanager, aws),
-        protect=protections.of,
-        clock=clock,
-        random=chance,
-    )
+
+@cache
+def _calling() -> Calling:
+    return Calling(WorkerSettings.read(), _metrics())
 
 
 def prepare() -> AttemptTools:
@@ -150,9 +113,11 @@ def _deliveries(event: dict[str, Any]) -> list[Delivery]:
 
 
 async def _run(event: dict[str, Any], tools: AttemptTools, invocation: Invocation) -> BatchResult:
+    calling = _calling()
+    calling.begin(invocation.began_ms)
     result = await BatchService(tools).run(_deliveries(event), invocation)
-    if _desk.cache_info().currsize:
-        await _desk().flush()
+    await calling.end()
+    _metrics().flush()
     if invocation.overruns.count:
         # A plain agent still runs on its thread though its attempt is over. Only the end of the process
         # stops it; what is done is deleted first, since Lambda takes a dead process for a failed batch.

@@ -1,4 +1,4 @@
-"""The layer of Flotilla's own library, with the manifest of all agents and the integrations in it.
+"""The layer of Flotilla's own library, with the manifest of all agents, the integrations and the models in it.
 
 In the layer and not in the functions' environment: all of a function's variables together have 4 KB.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from stacks import budget_settings, limit_settings, model_settings
 from stacks.bundling.bytecode import compile_all
 from stacks.bundling.cache import built, content_of, digest, sources_in
 from stacks.bundling.process import run_python
@@ -21,7 +22,10 @@ from stacks.settings_model import Fleet
 
 _SOURCE = Path("layers", "flotilla", "python")
 _MANIFEST = Path("python", "flotilla", "agents", "manifest.json")
+_LIMITS = Path("python", "flotilla", "limits", "declared.json")
 _INTEGRATIONS = Path("python", "flotilla", "integrations", "declared.json")
+_BUDGETS = Path("python", "flotilla", "budgets.json")
+_MODELS = Path("python", "flotilla", "llm", "declared.json")
 
 
 def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, build_root: Path) -> Path:
@@ -39,14 +43,21 @@ def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, 
     """
     source = repository / _SOURCE
     overrides = json.dumps(
-        {name: agent.model_dump(exclude_none=True) for name, agent in fleet.agents.items()}, sort_keys=True
+        {name: agent.model_dump(exclude_none=True, exclude={"limit"}) for name, agent in fleet.agents.items()},
+        sort_keys=True,
     )
     integrations = json.dumps(declared(fleet.integrations), indent=1, sort_keys=True)
+    models = json.dumps(model_settings.declared(fleet.models, fleet.routes), indent=1, sort_keys=True)
+    limits = json.dumps(limit_settings.declared(fleet.limits, fleet.agents), indent=1, sort_keys=True)
+    budgets = json.dumps(budget_settings.declared(fleet.budgets), indent=1, sort_keys=True)
     key = digest(
         [
             target.python,
             overrides,
+            limits,
             integrations,
+            models,
+            budgets,
             str(fleet.diagnostics),
             # The schemas in the manifest are pydantic's work.
             (repository / "layers" / "dependencies" / "requirements.txt").read_bytes(),
@@ -59,7 +70,10 @@ def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, 
     def make(directory: Path) -> None:
         copy_sources(source, directory / "python", sources_in(source))
         _write_manifest(repository, directory / _MANIFEST, overrides, diagnostics=fleet.diagnostics)
+        (directory / _LIMITS).write_text(limits, encoding="utf-8")
         (directory / _INTEGRATIONS).write_text(integrations, encoding="utf-8")
+        (directory / _MODELS).write_text(models, encoding="utf-8")
+        (directory / _BUDGETS).write_text(budgets, encoding="utf-8")
         compile_all(directory, "/opt")
 
     return built(build_root / "layers" / f"flotilla-{target.name}", key, make)

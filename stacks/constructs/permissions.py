@@ -193,9 +193,43 @@ def read_secrets(names: Sequence[str]) -> Permission:
     return Permission(["secretsmanager:GetSecretValue"], [f"{secrets}:{name}-??????" for name in names])
 
 
+def invoke_models(models: Sequence[str], profiles: Mapping[str, str]) -> list[Permission]:
+    """Invoke these models of Bedrock.
+
+    Args:
+        models: Their ids.
+        profiles: Ids of inference profiles, and the id of the model behind each.
+    """
+    bedrock = f"arn:{cdk.Aws.PARTITION}:bedrock"
+    here = f"{bedrock}:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:inference-profile"
+    named = [
+        *(f"{bedrock}:{cdk.Aws.REGION}::foundation-model/{model}" for model in models),
+        *(f"{here}/{profile}" for profile in profiles),
+    ]
+    direct = [Permission(["bedrock:InvokeModel"], named)] if named else []
+    return [
+        *direct,
+        *(
+            Permission(
+                ["bedrock:InvokeModel"],
+                [f"{bedrock}:*::foundation-model/{model}"],
+                wildcard_reason="One model, in the regions that its inference profile sends to, and only through it.",
+                conditions={"StringEquals": {"bedrock:InferenceProfileArn": f"{here}/{profile}"}},
+            )
+            for profile, model in profiles.items()
+        ),
+    ]
+
+
 def put_events(bus: events.EventBus) -> Permission:
     """Put events on a bus."""
     return Permission(["events:PutEvents"], [bus.event_bus_arn])
+
+
+def put_events_on(bus_name: str) -> Permission:
+    """Put events on a bus of this account that another stack makes."""
+    bus = f"arn:{cdk.Aws.PARTITION}:events:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:event-bus/{bus_name}"
+    return Permission(["events:PutEvents"], [bus])
 
 
 def publish(topic: sns.Topic) -> Permission:

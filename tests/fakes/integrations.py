@@ -114,14 +114,18 @@ class MemoryProtection:
     Attributes:
         refusal: What it raises instead of letting a call through.
         hold_after: What it says holds calls back.
+        working: Whether it says that other calls succeed.
         asked: Every ask that was let through.
+        asked_since: Since when it was asked whether others succeed.
         recorded: By the number of the permit.
     """
 
     def __init__(self) -> None:
         self.refusal: Callable[[int], ParkedError | None] = lambda _number: None
         self.hold_after: ParkedError | None = None
+        self.working = True
         self.asked: list[CallAsk] = []
+        self.asked_since: list[int] = []
         self.recorded: dict[int, Recorded] = {}
         self.flushed = 0
         self._numbers = itertools.count()
@@ -135,6 +139,10 @@ class MemoryProtection:
 
     async def held(self) -> ParkedError | None:
         return self.hold_after
+
+    async def works(self, since_ms: int) -> bool:
+        self.asked_since.append(since_ms)
+        return self.working
 
     async def flush(self) -> None:
         self.flushed += 1

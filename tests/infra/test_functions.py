@@ -172,10 +172,13 @@ def test_no_function_is_told_more_than_it_needs(templates: Templates, name: str)
 
 
 @pytest.mark.parametrize("lane", LANES)
-def test_a_worker_is_told_of_its_own_lane_and_of_the_delay_ladder(templates: Templates, lane: str) -> None:
+def test_a_worker_is_told_of_its_own_lane_of_those_that_agents_submit_to_and_of_the_delay_ladder(
+    templates: Templates, lane: str
+) -> None:
     settings = WorkerSettings.from_environment(environment(templates, f"flotilla-worker-{lane}"))
     assert settings.lane == lane
-    assert list(settings.lanes) == [lane]
+    assert set(settings.lanes) == set(LANES)
+    assert settings.default_lane == Fleet.model_fields["default_lane"].default
     assert settings.lanes[lane].queue_url.endswith(f"/flotilla-{lane}.fifo")
     assert settings.lanes[lane].dlq_url.endswith(f"/flotilla-{lane}-dlq.fifo")
     assert settings.events_table == "flotilla-events"

@@ -31,6 +31,7 @@ LANE_DLQS = {f"{QUEUES}:flotilla-{lane}-dlq.fifo" for lane in LANES}
 TIERS = {f"{QUEUES}:flotilla-delay-{seconds}.fifo" for seconds in (1, 15, 120, 480, 900)}
 DELAYS_DLQ = f"{QUEUES}:flotilla-delays-dlq.fifo"
 WEBHOOKS = f"{QUEUES}:flotilla-webhooks"
+BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/flotilla"
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def test_a_worker_appends_and_reads_events_keeps_payloads_and_works_off_its_own_
         ("s3:PutObject", PAYLOADS),
         PAYLOAD_LISTING,
         *working_off(own),
-        *sending(own, f"{QUEUES}:flotilla-{lane}-dlq.fifo", *TIERS),
+        *sending(*LANE_QUEUES, f"{QUEUES}:flotilla-{lane}-dlq.fifo", *TIERS),
+        ("events:PutEvents", BUS),
     }
 
 
@@ -143,6 +145,7 @@ def test_a_worker_reads_pauses_writes_sessions_and_leads_flights_and_sees_no_key
         ("PutItem", "CIRCUITS"),
         ("Query", "LIMITS"),
         *((action, "BUCKET#*") for action in ("GetItem", "UpdateItem")),
+        ("UpdateItem", "BUDGET#*"),
         *((action, "SLOTS#*") for action in ("Query", "PutItem", "DeleteItem")),
     }
 
@@ -162,16 +165,22 @@ def test_the_api_appends_and_reads_and_dispatches_and_runs_nothing(templates: Te
         *sending(*LANE_QUEUES, *TIERS),
         *(("sqs:GetQueueAttributes", queue) for queue in (*LANE_QUEUES, *LANE_DLQS, *TIERS)),
         ("cloudwatch:GetMetricData", "*"),
+        ("events:PutEvents", BUS),
         *scheduling(templates),
     }
 
 
-def test_the_api_changes_pauses_and_webhooks_and_reaches_no_keys_of_clients(templates: Templates) -> None:
+def test_the_api_changes_what_operators_may_change_and_reaches_no_keys_of_clients(templates: Templates) -> None:
     changing = ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
     assert partitions(templates, "flotilla-api", CONTROL) == {
         *((action, key) for action in ("Query", *changing) for key in ("PAUSE", "WEBHOOKS#*")),
         ("Query", "readiness-probe"),
-        ("GetItem", "CIRCUIT#*"),
+        # Circuits are shown and forced; what is counted of them is the workers' to write.
+        *((action, "CIRCUIT#*") for action in ("Query", "GetItem", "PutItem")),
+        *((action, "CIRCUITS") for action in ("Query", "PutItem")),
+        *((action, "LIMITS") for action in ("Query", "PutItem", "DeleteItem")),
+        # Submits draw from buckets.
+        *((action, "BUCKET#*") for action in ("GetItem", "UpdateItem")),
     }
 
 
@@ -237,7 +246,7 @@ def test_the_broadcaster_tells_and_changes_nothing(templates: Templates) -> None
         ("dynamodb:Query", CONTROL),
         ("s3:GetObject", PAYLOADS),
         PAYLOAD_LISTING,
-        ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/flotilla"),
+        ("events:PutEvents", BUS),
         ("sns:Publish", f"arn:aws:sns:{REGION}:{ACCOUNT}:flotilla-transitions"),
         *sending(WEBHOOKS),
         *following(f"{QUEUES}:flotilla-broadcaster-failures"),
@@ -367,6 +376,7 @@ _ACTIONS = {
     "publish_batch": "sns:Publish",
     "get_metric_data": "cloudwatch:GetMetricData",
     "get_secret_value": "secretsmanager:GetSecretValue",
+    "converse": "bedrock:InvokeModel",
 }
 """Client methods, and what a role must allow for them."""
 
@@ -394,9 +404,14 @@ class Caller:
 
 
 CALLERS = {
-    # It asks for secrets where an integration has one.
-    "worker": Caller("flotilla-worker-standard", by_aws=_QUEUE_POLLER, unasked={"secretsmanager:GetSecretValue"}),
-    "api": Caller("flotilla-api", by_aws=_PASSED),
+    # It asks for secrets where an integration or a model has one, and for models where there are any.
+    "worker": Caller(
+        "flotilla-worker-standard",
+        by_aws=_QUEUE_POLLER,
+        unasked={"secretsmanager:GetSecretValue", "bedrock:InvokeModel"},
+    ),
+    # It tells a bus of circuits, by a method of the name that SNS's has.
+    "api": Caller("flotilla-api", by_aws=_PASSED, unasked={"sns:Publish"}),
     "authorizer": Caller("flotilla-authorizer"),
     "relay": Caller("flotilla-relay", by_aws=_QUEUE_POLLER),
     "triage": Caller("flotilla-triage", by_aws=_QUEUE_POLLER | _PASSED, unasked={"s3:GetObject", "s3:ListBucket"}),

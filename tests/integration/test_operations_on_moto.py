@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from flotilla.dynamo.circuits import DynamoCircuits
 from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.dynamo.views import DynamoReadModel
 from flotilla.events import Event, Kind, chain, verify_chain
 from flotilla.models import TaskMessage
+from flotilla.primitives.circuit import CircuitMode, CircuitRecord, CircuitState
 from flotilla.read_model import UnreadableMessage
 from flotilla.runtime import clients
 from flotilla.services.project import entry_of_log
@@ -61,6 +63,8 @@ def submitted(api: Api, tenant: str = "acme", **members: Any) -> str:
 
 
 def test_a_delayed_task_is_one_event_and_one_message_on_the_ladder(fleet: FleetOnMoto, api: Api) -> None:
+    submitted(api)  # a process looks for limits that operators set with its first, now and then
+    fleet.messages("standard")
     fleet.calls.clear()
     task_id = submitted(api, delay_seconds=1)
     assert fleet.calls == ["PutItem", "SendMessage"]
@@ -201,3 +205,35 @@ def test_a_webhook_is_registered_named_by_a_task_and_removed(fleet: FleetOnMoto,
     gone = api.call("DELETE", f"/v1/webhooks/{webhook_id}")
     assert (gone.status, gone.text) == (204, "")
     api.submit(ECHO | {"webhook": "whk_" + "0" * 24}).problem(422, "invalid-input")
+
+
+# Circuits and limits.
+
+
+def test_a_circuit_is_forced_and_shown(fleet: FleetOnMoto, api: Api) -> None:
+    circuits = DynamoCircuits(clients.dynamodb(), fleet.control_table, run_on_thread)
+    opened = CircuitRecord(version=1, state=CircuitState.OPEN)
+    assert asyncio.run(circuits.transition("integration#crm", opened)) is None
+    answer = api.call("PUT", "/v1/circuits/integration%23crm", {"state": "closed", "reason": "mended"})
+    assert (answer.status, answer.json()["mode"]) == (200, "closed")
+    assert api.call("GET", "/v1/circuits").json()["items"] == [answer.json()]
+    assert asyncio.run(circuits.read("integration#crm", consistent=True)).mode is CircuitMode.CLOSED
+
+
+def test_a_limit_that_is_set_is_one_more_write_for_each_submit_and_is_kept_to(fleet: FleetOnMoto, api: Api) -> None:
+    body = {"rate_per_minute": 6, "burst": 2}
+    assert api.call("PUT", "/v1/limits/tenant%23acme", body).status == 200
+    first = api.call("POST", "/v1/tasks", ECHO)
+    assert (first.status, first.headers["ratelimit"]) == (202, '"tenant";r=1;t=10')
+    fleet.calls.clear()
+    assert api.call("POST", "/v1/tasks", ECHO).status == 202
+    assert fleet.calls == ["UpdateItem", "PutItem", "SendMessage"]
+    fleet.calls.clear()
+    refused = api.call("POST", "/v1/tasks", ECHO)
+    refused.problem(429, "rate-limited")
+    assert int(refused.headers["retry-after"]) in range(1, 12)
+    assert fleet.calls == []
+    [limit] = api.call("GET", "/v1/limits").json()["items"]
+    assert (limit["name"], limit["source"], limit["remaining"]) == ("tenant#acme", "set", 0)
+    assert api.call("DELETE", "/v1/limits/tenant%23acme").status == 204
+    assert api.call("GET", "/v1/limits").json()["items"] == []

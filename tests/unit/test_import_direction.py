@@ -13,7 +13,18 @@ LIBRARY = REPOSITORY / "layers" / "flotilla" / "python" / "flotilla"
 
 BOTTOM = {"errors", "clock", "models", "broadcast", "coordination", "read_model"}
 PURE = BOTTOM | {"events", "primitives"}
-ADAPTERS = {"cloudwatch", "dynamo", "eventbridge", "outbound", "s3", "scheduler", "secretsmanager", "sns", "sqs"}
+ADAPTERS = {
+    "bedrock",
+    "cloudwatch",
+    "dynamo",
+    "eventbridge",
+    "outbound",
+    "s3",
+    "scheduler",
+    "secretsmanager",
+    "sns",
+    "sqs",
+}
 PORTS = {
     "ports",
     "broadcast_ports",
@@ -21,6 +32,8 @@ PORTS = {
     "circuit_ports",
     "integration_ports",
     "limit_ports",
+    "llm_ports",
+    "metric_ports",
     "retention_ports",
 }
 
@@ -35,9 +48,12 @@ ALLOWED = {
     "events": BOTTOM,
     "primitives": BOTTOM,
     **dict.fromkeys(PORTS, PURE),
+    "budget_declaration": set(),
     "integrations": PURE | PORTS,
-    "agents": PURE | PORTS | {"integrations"},
-    "services": PURE | PORTS | {"agents", "integrations"},
+    "limits": PURE | PORTS,
+    "llm": PURE | PORTS | {"integrations"},
+    "agents": PURE | PORTS | {"integrations", "llm"},
+    "services": PURE | PORTS | {"agents", "integrations", "llm"},
     **dict.fromkeys(ADAPTERS, PURE | PORTS),
     "runtime": PURE | PORTS,
 }
@@ -93,9 +109,9 @@ def test_what_decides_knows_neither_aws_nor_its_environment(part: str) -> None:
             assert not {module.split(".")[0] for module in imports(path)} & AWS, path
 
 
-def test_only_handlers_wire_adapters() -> None:
+def test_only_handlers_and_their_wiring_know_adapters() -> None:
     for path in modules(REPOSITORY / "functions"):
-        if path.name != "handler.py":
+        if path.name not in ("handler.py", "wiring.py", "calling.py"):
             assert not {part_of(module) for module in imports(path)} & ADAPTERS, path
 
 

@@ -47,6 +47,10 @@ MESSAGES = st.builds(
     input=PAYLOADS,
     charged=COUNTS,
     trace=st.none() | WORDS,
+    root=st.none() | WORDS,
+    depth=COUNTS,
+    revision=COUNTS,
+    budgets=st.lists(st.tuples(WORDS, st.integers(1, 10**12)), max_size=3).map(tuple),
 )
 EXAMPLE = TaskMessage(
     task_id="tsk_1",
@@ -146,6 +150,12 @@ def test_a_message_without_what_it_needs_is_refused(member: str) -> None:
         ("deadline_ms", "soon"),
         ("session", 1),
         ("task_id", None),
+        ("depth", -1),
+        ("root", 1),
+        ("budgets", [["tsk_1"]]),
+        ("budgets", [["tsk_1", 0]]),
+        ("budgets", [["tsk_1", "5"]]),
+        ("budgets", 5),
         # What is no hash cannot be chained to, and fails only when the event is written.
         ("hash", "zz"),
         ("hash", "ab"),
@@ -165,7 +175,7 @@ def test_members_of_a_later_version_are_ignored() -> None:
 
 def test_what_an_earlier_version_did_not_send_takes_its_default() -> None:
     value = json.loads(EXAMPLE.to_body())
-    for name in ("v", "session", "attempt", "charged", "deadline_ms", "trace"):
+    for name in ("v", "session", "attempt", "charged", "deadline_ms", "trace", "root", "depth", "revision", "budgets"):
         del value[name]
     assert TaskMessage.from_body(json.dumps(value)) == EXAMPLE
 

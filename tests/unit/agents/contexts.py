@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from flotilla.agents.context import Context, StepTaker
+from flotilla.agents.context import Context
 from flotilla.agents.session import Session
+from flotilla.agents.steps import StepTaker
 from flotilla.events import Kind, chain, fold
 from flotilla.models import TaskMessage
 from flotilla.services.claim_check import ClaimCheck

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +13,15 @@ from flotilla.events import Event, Kind, chain
 from flotilla.models import TaskMessage
 from flotilla.ports import EventLog, PayloadStore
 from flotilla.primitives.ladder import Ladder
+from flotilla.primitives.token_bucket import Limit
+from flotilla.primitives.token_lease import NO_PLACES
 from flotilla.services.cancel import CancelService
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dead_letters import DeadLetterService
 from flotilla.services.dispatch import Dispatch
 from flotilla.services.hold_back import HoldBack
+from flotilla.services.limit_board import LimitBoard
+from flotilla.services.limits import Limiter
 from flotilla.services.listing import ListService
 from flotilla.services.open_logs import OpenLogs
 from flotilla.services.past_logs import PastLogs
@@ -24,8 +29,10 @@ from flotilla.services.project import entry_of_log
 from flotilla.services.read import ReadService
 from flotilla.services.redrive import RedriveService
 from flotilla.services.submit import SubmitService
+from flotilla.services.submit_limits import SubmitLimits
 from functions.api.agents import AgentRoutes
 from functions.api.application import Application
+from functions.api.batches import BatchRoutes
 from functions.api.dead_letters import DeadLetterRoutes
 from functions.api.gateway import Request
 from functions.api.health import alive
@@ -41,6 +48,7 @@ from tests.fakes.archive import MemoryArchive
 from tests.fakes.assembly import TIERS_SECONDS
 from tests.fakes.circuits import MemoryCircuits
 from tests.fakes.delays import MemoryDelays
+from tests.fakes.limits import MemoryBuckets, MemoryLimitSettings
 from tests.fakes.pauses import MemoryPauses
 from tests.fakes.schedules import MemorySchedules
 from tests.fakes.views import MemoryReadModel
@@ -96,12 +104,16 @@ class Api:
     read_model: MemoryReadModel = field(default_factory=MemoryReadModel)
     archive: MemoryArchive = field(default_factory=MemoryArchive)
     circuits: MemoryCircuits = field(default_factory=MemoryCircuits)
+    buckets: MemoryBuckets = field(default_factory=MemoryBuckets)
+    limits_set: MemoryLimitSettings = field(default_factory=MemoryLimitSettings)
+    limits_declared: dict[str, Limit] = field(default_factory=dict)
     log: EventLog | None = None
     payloads: PayloadStore = field(default_factory=MemoryPayloadStore)
     catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
-        self.hold_back = HoldBack(self.circuits, self.clock)
+        self.hold_back = HoldBack(self.circuits, self.clock, {"fast": ("haiku", "mini")})
+        self.limits = submit_limits(self.limits_set, self.buckets, self.limits_declared, self.clock)
         self.application = Application(self._router, self.clock)
 
     def _router(self) -> Router:
@@ -127,14 +139,17 @@ class Api:
             dependencies=lambda: self.hold_back,
             clock=self.clock,
         )
+        submit = SubmitService(log=log, dispatch=dispatch, claim_check=claim_check, clock=self.clock)
         tasks = TaskRoutes(
             submissions=submissions,
-            submit=SubmitService(log=log, dispatch=dispatch, claim_check=claim_check, clock=self.clock),
+            limits=self.limits,
+            submit=submit,
             read=ReadService(log=log, clock=self.clock, past=past),
             listing=ListService(views=self.read_model, log=log, past=past),
             views=views,
             clock=self.clock,
         )
+        batches = BatchRoutes(submissions=submissions, limits=self.limits, submit=submit, views=views)
         redrive = RedriveService(
             logs=logs,
             dispatch=dispatch,
@@ -164,6 +179,7 @@ class Api:
                 Route("GET", "/v1/tasks", "tasks:read", tasks.list),
                 Route("GET", "/v1/tasks/{task_id}", "tasks:read", tasks.get),
                 Route("GET", "/v1/tasks/{task_id}/events", "tasks:read", tasks.events),
+                Route("POST", "/v1/task-batches", "tasks:write", batches.submit),
                 Route("POST", "/v1/tasks/{task_id}/cancel", "tasks:write", operations.cancel),
                 Route("POST", "/v1/tasks/{task_id}/redrive", "tasks:write", operations.redrive),
                 Route("GET", "/v1/dead-letters", "operate", dead_letters.list),
@@ -231,6 +247,20 @@ class Api:
     def messages(self, task_id: str) -> list[TaskMessage]:
         """What was sent of a task to its lane, in order."""
         return [message for message in self.lanes.sent.values() if message.task_id == task_id]
+
+
+def submit_limits(
+    limits_set: MemoryLimitSettings,
+    buckets: MemoryBuckets,
+    declared: dict[str, Limit],
+    clock: ManualClock,
+) -> SubmitLimits:
+    """The limits on submits as one process of the API keeps to them."""
+    board = LimitBoard(limits_set, clock)
+    limiter = Limiter(
+        buckets, clock, random.Random(1), board=board, leasing=NO_PLACES, skew_ms=0, elapsed_ms=clock.now_ms
+    )
+    return SubmitLimits(board, lambda: limiter, declared)
 
 
 def _link(key: str) -> str:

@@ -10,10 +10,18 @@ from flotilla.agents.catalog import Catalog
 from flotilla.errors import StoreUnavailableError
 from flotilla.primitives.circuit import CircuitMode, CircuitRecord, CircuitState
 from flotilla.services.hold_back import TTL_MS
+from tests.agent_specs import agent_spec
 from tests.unit.api.api import ANYTHING, Api, agent
 
 CATALOG = Catalog(
-    {spec.name: spec for spec in (agent("waits", ANYTHING), agent("rather-not", ANYTHING, on_open="reject"))}
+    {
+        spec.name: spec
+        for spec in (
+            agent("waits", ANYTHING),
+            agent("rather-not", ANYTHING, on_open="reject"),
+            agent_spec("writes", on_open="reject", routes=("fast", "of-another-fleet")),
+        )
+    }
 )
 
 
@@ -68,6 +76,30 @@ def test_only_what_is_surely_held_back_is_refused(record: CircuitRecord | None, 
     assert submit(api_with(record)).status == status
 
 
+def test_a_repeat_of_what_was_accepted_before_is_answered_as_ever() -> None:
+    api = api_with(None)
+    wanted = {"agent": "rather-not", "input": {}}
+    first = api.submit(wanted, Idempotency_Key="once")
+    assert first.status == 202
+    api.circuits.records["integration#bedrock"] = opened(NOW_MS)
+    api.clock.advance(TTL_MS / 1000)
+    again = api.submit(wanted, Idempotency_Key="once")
+    assert (again.status, again.json()["id"]) == (first.status, first.json()["id"])
+    assert api.submit({**wanted, "input": {"other": 1}}, Idempotency_Key="once").status == 422
+    assert api.submit(wanted, Idempotency_Key="another").status == 503
+    assert len(api.memory.logs) == 1
+
+
+def test_in_a_batch_too_only_what_is_new_is_refused() -> None:
+    api = api_with(None)
+    wanted, key = {"agent": "rather-not", "input": {}}, {"Idempotency-Key": "batch"}
+    (first,) = api.call("POST", "/v1/task-batches", {"tasks": [wanted]}, headers=key).json()["results"]
+    api.circuits.records["integration#bedrock"] = opened(NOW_MS)
+    api.clock.advance(TTL_MS / 1000)
+    answer = api.call("POST", "/v1/task-batches", {"tasks": [wanted, wanted]}, headers=key).json()["results"]
+    assert [result["status"] for result in answer] == [first["status"], 503]
+
+
 def test_a_task_that_is_due_later_is_accepted() -> None:
     assert submit(api_with(opened(NOW_MS)), delay_seconds=60).status == 202
 
@@ -90,3 +122,16 @@ def test_while_circuits_cannot_be_looked_at_tasks_are_accepted() -> None:
 
     api.circuits.answer = down  # type: ignore[method-assign]
     assert submit(api).status == 202
+
+
+@pytest.mark.parametrize(("open_", "status"), [(("haiku",), 202), (("mini",), 202), (("haiku", "mini"), 503)])
+def test_a_route_is_held_back_when_all_of_its_models_are(open_: tuple[str, ...], status: int) -> None:
+    api = Api(catalog=CATALOG)
+    for number, model in enumerate(open_):
+        api.circuits.records[f"model#{model}"] = CircuitRecord(
+            version=1, state=CircuitState.OPEN, until_ms=NOW_MS + 4000 + number * 1000
+        )
+    answer = submit(api, "writes")
+    assert answer.status == status
+    if status == 503:
+        assert answer.headers["retry-after"] == "4", "the first of them may be asked again then"

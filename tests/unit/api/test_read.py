@@ -187,7 +187,7 @@ def test_agents_are_listed_with_what_a_client_must_know(api: Api) -> None:
     answer = api.call("GET", "/v1/agents").json()
     assert answer["next_cursor"] is None
     echo, sleep = answer["items"]
-    members = {"name", "version", "lane", "input_schema", "output_schema", "integrations", "state", "pause"}
+    members = {"name", "version", "lane", "input_schema", "output_schema", "integrations", "routes", "state", "pause"}
     assert echo.keys() == members
     assert (echo["name"], echo["version"], echo["lane"], echo["state"]) == ("echo", "7", "standard", "active")
     assert (sleep["lane"], sleep["integrations"]) == ("batch", ["bedrock"])

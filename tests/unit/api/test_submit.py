@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from flotilla.agents.catalog import Catalog
 from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.events import Event, Kind
+from tests.agent_specs import agent_spec
 from tests.fakes import MemoryEventLog
 from tests.gateway_events import http_event, identity
 from tests.unit.api.api import Api
@@ -29,6 +31,8 @@ TASK_MEMBERS = frozenset(
         "started_at",
         "finished_at",
         "deadline",
+        "budget_usd",
+        "parent",
         "input",
         "output",
         "error",
@@ -169,6 +173,7 @@ def test_a_task_that_ends_within_the_wait_is_answered_finished(api: Api) -> None
         "output_tokens": 0,
         "cost_usd": 0.0,
         "cached": False,
+        "failovers": [],
     }
 
 
@@ -268,7 +273,13 @@ Change = dict[str, Any]
         ({"labels": {"k" * 65: ""}}, "/labels/" + "k" * 65 + "/[key]"),
         ({"labels": {"": ""}}, "/labels//[key]"),
         ({"surprise": 1}, "/surprise"),
-        ({"budget_usd": 1}, "/budget_usd"),
+        ({"budget_usd": 0}, "/budget_usd"),
+        ({"budget_usd": -1}, "/budget_usd"),
+        ({"budget_usd": 1_000_001}, "/budget_usd"),
+        ({"budget_usd": 0.0000001}, "/budget_usd"),
+        ({"budget_usd": 1.0000001}, "/budget_usd"),
+        ({"budget_usd": "1"}, "/budget_usd"),
+        ({"budget_usd": True}, "/budget_usd"),
         ({"webhook": {"url": "https://example.com"}}, "/webhook"),
         ({"webhook": ""}, "/webhook"),
         ({"webhook": "x" * 2049}, "/webhook"),
@@ -287,8 +298,30 @@ def test_a_wrong_member_is_named_and_nothing_is_written(api: Api, change: Change
 
 
 def test_what_this_deployment_cannot_do_is_refused_and_not_passed_over(api: Api) -> None:
-    found = api.submit({"agent": "echo", "input": 1, "budget_usd": 1}).problem(422, "invalid-input")
-    assert found["errors"] == [{"path": "/budget_usd", "message": "is not available on this deployment"}]
+    found = api.submit({"agent": "echo", "input": 1, "input_ref": "up_1"}).problem(422, "invalid-input")
+    assert found["errors"] == [{"path": "/input_ref", "message": "is not available on this deployment"}]
+
+
+@pytest.mark.parametrize(("usd", "micros"), [(1, 1_000_000), (0.000001, 1), (0.1, 100_000), (1_000_000, 10**12)])
+def test_what_a_task_may_cost_travels_with_it(api: Api, usd: float, micros: int) -> None:
+    task = api.submit({"agent": "echo", "input": 1, "budget_usd": usd}).json()
+    assert (task["budget_usd"], task["parent"]) == (usd, None)
+    [message] = api.lanes.sent.values()
+    assert message.budgets == ((task["id"], micros),)
+    assert api.events(task["id"])[0].body["budgets"] == [[task["id"], micros]]
+    assert api.call("GET", f"/v1/tasks/{task['id']}").json()["budget_usd"] == usd
+
+
+def test_without_a_wish_a_task_may_cost_what_its_agent_says(api: Api) -> None:
+    api.catalog = Catalog({name: agent_spec(name, budget_usd=0.25) for name in ("echo", "sleep")})
+    assert api.submit({"agent": "echo", "input": 1}).json()["budget_usd"] == 0.25
+    assert api.submit({"agent": "echo", "input": 1, "budget_usd": 2.5}).json()["budget_usd"] == 2.5
+
+
+def test_a_task_that_nothing_bounds_says_nothing_of_budgets(api: Api) -> None:
+    task = api.submit().json()
+    assert task["budget_usd"] is None
+    assert not {"budgets", "parent", "root", "depth"} & api.events(task["id"])[0].body.keys()
 
 
 @pytest.mark.parametrize("body", [[], "text", 5, None, True])

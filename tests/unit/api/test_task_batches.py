@@ -29,8 +29,10 @@ from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock, MemoryEventLog, MemoryLanes, MemoryPayloadStore
 from tests.fakes.circuits import MemoryCircuits
 from tests.fakes.delays import MemoryDelays
+from tests.fakes.limits import MemoryBuckets, MemoryLimitSettings
 from tests.fakes.schedules import MemorySchedules
 from tests.gateway_events import Answer, http_event, identity
+from tests.unit.api.api import submit_limits
 
 INLINE_BYTES = 32_768
 NUMBER = {"type": "object", "properties": {"seconds": {"type": "number"}}, "required": ["seconds"]}
@@ -107,6 +109,7 @@ class BatchApi:
         )
         batches = BatchRoutes(
             submissions=submissions,
+            limits=submit_limits(MemoryLimitSettings(), MemoryBuckets(), {}, self.clock),
             submit=SubmitService(log=self.log, dispatch=dispatch, claim_check=claim_check, clock=self.clock),
             views=TaskViews(claim_check, lambda key: f"https://link.example/{len(key)}"),
         )

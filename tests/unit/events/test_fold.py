@@ -234,6 +234,71 @@ def test_a_redrive_with_another_input_forgets_the_steps_made_from_the_old_one() 
     assert state.steps == {}
 
 
+def test_only_a_corrected_input_makes_another_revision() -> None:
+    assert fold(redriven()).revision == 0
+    assert fold(redriven(input={"inline": None})).revision == 1
+
+
+def models(calls: int, cost: float, *failovers: str) -> dict[str, Any]:
+    used = {"model_calls": calls, "input_tokens": 10 * calls, "output_tokens": calls, "cost_usd": cost}
+    noted = [{"route": "fast", "requested": "a", "served": name, "why": "circuit_open"} for name in failovers]
+    return {"duration_ms": 100 * calls, "billed_ms": 50 * calls, **used, **({"failovers": noted} if noted else {})}
+
+
+def test_what_models_were_used_adds_up_over_all_attempts_and_time_is_that_of_the_last() -> None:
+    builder = LogBuilder()
+    builder.add(Kind.ACCEPTED)
+    builder.add(Kind.STARTED, attempt=1)
+    builder.add(Kind.ATTEMPT_FAILED, attempt=1, usage=models(1, 0.1, "b"))
+    builder.add(Kind.STARTED, attempt=2)
+    builder.add(Kind.PARKED, attempt=2, usage=models(2, 0.2))
+    builder.add(Kind.STARTED, attempt=3)
+    assert fold(builder.events).usage == {
+        "model_calls": 3,
+        "input_tokens": 30,
+        "output_tokens": 3,
+        "cost_usd": 0.3,
+        "failovers": models(1, 0, "b")["failovers"],
+    }
+    builder.add(Kind.DEAD_LETTERED, attempt=3, usage=models(4, 0.000001, *"cdefghijklm"))
+    assert fold(builder.events).usage["cost_usd"] == 0.300001
+    builder.add(Kind.REDRIVEN, attempt=3)
+    builder.add(Kind.STARTED, attempt=4)
+    builder.add(Kind.SUCCEEDED, attempt=4, usage={"duration_ms": 7, "billed_ms": 3})
+    usage = fold(builder.events).usage
+    assert (usage["duration_ms"], usage["billed_ms"], usage["model_calls"]) == (7, 3, 7)
+    assert [each["served"] for each in usage["failovers"]] == list("bcdefghijk"), "the first ten"
+
+
+@pytest.mark.parametrize("kind", [Kind.PARKED, Kind.CANCELLED, Kind.EXPIRED])
+def test_an_event_that_says_nothing_of_usage_changes_nothing_of_it(kind: Kind) -> None:
+    builder = LogBuilder()
+    builder.add(Kind.ACCEPTED)
+    builder.add(Kind.STARTED, attempt=1)
+    builder.add(Kind.ATTEMPT_FAILED, attempt=1, usage=models(1, 0.1))
+    builder.add(kind, attempt=1)
+    assert fold(builder.events).usage["model_calls"] == 1
+
+
+def test_a_child_knows_its_parent_and_whose_budgets_it_counts_against() -> None:
+    builder = LogBuilder()
+    budgets = [["tsk_sample", 100], ["tsk_parent", 5]]
+    builder.add(Kind.ACCEPTED, parent="tsk_parent", root="tsk_root", depth=2, budgets=budgets)
+    state = fold(builder.events)
+    assert (state.parent, state.root, state.depth, state.budget_micros) == ("tsk_parent", "tsk_root", 2, 100)
+    assert state.budgets == (("tsk_sample", 100), ("tsk_parent", 5))
+    assert fold(log_of()).budgets == ()
+    assert fold(log_of()).budget_micros is None
+
+
+@pytest.mark.parametrize("budgets", [5, [5], [["tsk_1"]], [["tsk_1", -1]], [["tsk_1", "1"]]])
+def test_budgets_that_are_none_make_the_log_corrupt(budgets: Any) -> None:
+    builder = LogBuilder()
+    builder.add(Kind.ACCEPTED, budgets=budgets)
+    with pytest.raises(CorruptLogError):
+        fold(builder.events)
+
+
 def test_the_fold_does_not_touch_the_events() -> None:
     events = log_of(Kind.STARTED, Kind.STEP_RECORDED, Kind.SUCCEEDED)
     before = [repr(event) for event in events]

@@ -44,6 +44,7 @@ class Calling:
     supervised: Supervised = field(default_factory=Supervised)
     allowed: tuple[str, ...] = ("crm",)
     task_id: str = "tsk_1"
+    waits: int = 0
 
     def __post_init__(self) -> None:
         self.transport = MemoryTransport(self.script)
@@ -64,6 +65,7 @@ class Calling:
             supervisor=self.supervised,
             idempotency_key=partial(idempotency_key, self.task_id),
             effects=EffectScope(),
+            waits=self.waits,
         )
         return self.desk.client(name, self.allowed, caller)
 

@@ -73,6 +73,8 @@ def test_settings_cannot_be_changed(settings: Settings) -> None:
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_each_missing_variable_is_named(settings: Settings) -> None:
     for field in settings.model_fields.values():
+        if not field.is_required():
+            continue
         variable = str(field.validation_alias)
         for wrong in (
             {name: value for name, value in ENVIRONMENT.items() if name != variable},
@@ -80,6 +82,13 @@ def test_each_missing_variable_is_named(settings: Settings) -> None:
         ):
             with pytest.raises(ValidationError, match=variable):
                 settings.from_environment(wrong)
+
+
+@pytest.mark.parametrize("settings", [ApiSettings, WorkerSettings])
+def test_a_fleet_may_have_no_bus_but_none_without_a_name(settings: Settings) -> None:
+    assert settings.from_environment(ENVIRONMENT).model_dump()["event_bus"] is None
+    with pytest.raises(ValidationError, match="FLOTILLA_EVENT_BUS"):
+        settings.from_environment(ENVIRONMENT | {"FLOTILLA_EVENT_BUS": ""})
 
 
 @pytest.mark.parametrize(

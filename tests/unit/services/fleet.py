@@ -19,6 +19,7 @@ from flotilla.ports import EventLog
 from flotilla.primitives.ladder import Ladder
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
+from flotilla.services.children import DeployedLanes
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
 from flotilla.services.gate import Gate
@@ -123,6 +124,7 @@ class Fleet:
             run_agent=run_on_thread,
             watchdog=self.watchdog,
             random=chance,
+            lanes=DeployedLanes(("critical", "standard", "batch"), "standard"),
         )
 
     def submission(self, agent: str, value: Any, **options: Any) -> Submission:

@@ -29,7 +29,7 @@ class Store(MemoryBudgets):
     def __init__(self) -> None:
         super().__init__()
         self.down = False
-        self.loses = False
+        self.loses = 0
 
     async def change(self, scope: str, change: Change, expires_at: int) -> Changed:
         if self.down:
@@ -37,7 +37,7 @@ class Store(MemoryBudgets):
             raise StoreUnavailableError("down", code="budgets_unavailable")
         answer = await super().change(scope, change, expires_at)
         if self.loses:
-            self.loses = False
+            self.loses -= 1
             raise StoreUnavailableError("lost", code="budgets_unavailable")
         return answer
 
@@ -116,45 +116,148 @@ def test_what_is_spent_is_refused_or_parked_until_the_day_ends_and_what_is_reser
         with pytest.raises(BudgetParkedError) as parked:
             await world.budgets().reserve("r2", (DAY,), 1, 600)
         assert 3600 <= parked.value.retry_after_seconds <= 3630
-        with pytest.raises(BudgetExceededError):
+        assert parked.value.message == "the budget of the tenant's day 2026-11-21 ($0.001) is spent"
+        with pytest.raises(BudgetExceededError) as refused:
             await budgets.reserve("r3", (CHILD,), 501, 600)
+        assert refused.value.code == "budget_too_small"
 
     run(walk())
 
 
-def test_a_reservation_whose_answer_was_lost_is_not_made_twice() -> None:
+@pytest.mark.parametrize("lost", [1, 2])
+def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(lost: int) -> None:
     world = World()
 
     async def walk() -> None:
-        world.store.loses = True
-        first = await world.budgets().reserve("r1", (CHILD,), 300, 30)
-        assert first.blind == {"task#child"}
         budgets = world.budgets()
-        again = await budgets.reserve("r1", (CHILD,), 300, 30)
+        world.store.loses = lost
+        reservation = await budgets.reserve("r1", (CHILD,), 300, 30)
+        assert reservation.blind == frozenset()
         assert world.spent(CHILD) == (0, 300)
-        world.store.loses = True
-        await budgets.commit(again, 250)
-        world.clock.advance(2)
-        await budgets.commit(again, 250)
+        world.store.loses = lost
+        await budgets.commit(reservation, 250)
+        assert world.spent(CHILD) == (250, 250)
+        other = await budgets.reserve("r2", (CHILD,), 100, 30)
+        world.store.loses = lost
+        await budgets.release(other)
         assert world.spent(CHILD) == (250, 250)
 
     run(walk())
 
 
-def test_what_a_crashed_process_reserved_lapses_and_counts_all_the_same_if_it_comes_back() -> None:
+def test_a_store_that_fails_three_times_running_is_down_and_what_it_did_all_the_same_is_found() -> None:
     world = World()
 
     async def walk() -> None:
-        gone = world.budgets()
-        reservation = await gone.reserve("r1", (CHILD,), 500, 30)
-        world.clock.advance(29)
-        with pytest.raises(BudgetParkedError):
-            await world.budgets().reserve("r2", (CHILD,), 400, 30)
-        world.clock.advance(1.2)
-        await world.budgets().reserve("r2", (CHILD,), 400, 30)
-        assert world.spent(CHILD) == (0, 400)
-        await gone.commit(reservation, 50)
-        assert world.spent(CHILD) == (50, 450)
+        world.store.loses = 3
+        budgets = world.budgets()
+        reservation = await budgets.reserve("r1", (CHILD,), 300, 30)
+        assert reservation.blind == {"task#child"}
+        assert world.spent(CHILD) == (0, 300)
+        await budgets.commit(reservation, 250)
+        world.clock.advance(2)
+        await budgets.flush()
+        assert world.spent(CHILD) == (250, 250)
+
+    run(walk())
+
+
+def test_a_store_that_is_down_lets_nothing_through_where_nothing_was_left_when_it_was_last_seen() -> None:
+    world = World()
+
+    async def walk() -> None:
+        budgets = world.budgets()
+        await budgets.commit(await budgets.reserve("r1", (DAY,), 960, 30), 960)
+        world.store.down = True
+        await budgets.reserve("r2", (DAY,), 40, 30)
+        with pytest.raises(BudgetParkedError) as refused:
+            await budgets.reserve("r3", (DAY,), 1, 30)
+        assert refused.value.code == "budget_unavailable"
+
+    run(walk())
+
+
+def test_what_a_crashed_process_reserved_counts_as_spent_and_can_be_settled_for_an_hour() -> None:
+    """Its call may have been made, and is charged then."""
+    world = World()
+
+    async def walk() -> None:
+        gone, other = world.budgets(), world.budgets()
+        first, second = [await gone.reserve(name, (CHILD,), 200, 30) for name in ("r1", "r2")]
+        with pytest.raises(BudgetParkedError) as waiting:
+            await other.reserve("r3", (CHILD,), 200, 30)
+        assert waiting.value.code == "budget_reserved"
+        world.clock.advance(31)
+        with pytest.raises(BudgetExceededError):
+            await other.reserve("r3", (CHILD,), 200, 30)
+        await gone.commit(first, 50)
+        await other.release(await other.reserve("r3", (CHILD,), 200, 30))
+        world.clock.advance(3600)
+        await other.release(await other.reserve("r4", (CHILD,), 10, 30))
+        assert world.spent(CHILD) == (250, 250), "the other one is written off"
+        await gone.commit(second, 50)
+        assert world.spent(CHILD) == (250, 250)
+
+    run(walk())
+
+
+def test_what_is_reserved_for_a_caller_that_is_cancelled_meanwhile_is_given_back() -> None:
+    world = World()
+
+    async def walk() -> None:
+        budgets = world.budgets()
+        for steps in range(12):
+            asked = asyncio.ensure_future(budgets.reserve(f"r{steps}", ALL, 300, 30))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            reserved = asked.done()
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            await budgets.flush()
+            if reserved:
+                await budgets.release(asked.result())
+            assert [world.spent(scope) for scope in ALL] == [(0, 0)] * 3
+
+    run(walk())
+
+
+def test_what_a_call_cost_is_put_down_though_its_caller_is_cancelled_meanwhile() -> None:
+    world = World()
+
+    async def walk() -> None:
+        budgets = world.budgets()
+        reservation = await budgets.reserve("r1", ALL, 300, 30)
+        putting_down = asyncio.ensure_future(budgets.commit(reservation, 120))
+        await asyncio.sleep(0)
+        putting_down.cancel()
+        await budgets.flush()
+        assert [world.spent(scope) for scope in ALL] == [(120, 120)] * 3
+
+    run(walk())
+
+
+def test_a_call_that_could_cost_more_than_a_budget_in_all_is_refused_though_the_budget_parks() -> None:
+    """It would be parked day after day."""
+    with pytest.raises(BudgetExceededError) as refused:
+        run(World().budgets().reserve("r1", (DAY,), 1001, 30))
+    assert refused.value.code == "budget_too_small"
+    assert refused.value.message == (
+        "a call that may cost $0.001001 is more than the budget of the tenant's day 2026-11-21 ($0.001) allows in all"
+    )
+
+
+def test_a_reservation_whose_answer_was_lost_is_given_back_with_the_others() -> None:
+    world = World()
+
+    async def walk() -> None:
+        budgets = world.budgets()
+        world.store.loses = 3
+        reservation = await budgets.reserve("r1", (DAY,), 400, 30)
+        assert world.spent(DAY) == (0, 400)
+        await budgets.release(reservation)
+        world.clock.advance(2)
+        await budgets.flush()
+        assert world.spent(DAY) == (0, 0)
 
     run(walk())
 

@@ -14,6 +14,7 @@ from flotilla.primitives.slots import Claim, Slot
 from flotilla.services.concurrency_caps import ConcurrencyCaps
 from tests.fakes import ManualClock
 from tests.fakes.limits import MemorySlots
+from tests.fakes.metrics import MemoryMetrics
 
 
 class Slots(MemorySlots):
@@ -38,11 +39,12 @@ class World:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.store = Slots()
+        self.metrics = MemoryMetrics()
         self._made = 0
 
     def caps(self) -> ConcurrencyCaps:
         self._made += 1
-        return ConcurrencyCaps(self.store, self.clock, random.Random(self._made), skew_ms=1000)
+        return ConcurrencyCaps(self.store, self.clock, random.Random(self._made), skew_ms=1000, metrics=self.metrics)
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -79,6 +81,26 @@ def test_a_slot_costs_two_writes_and_at_most_a_read_a_second() -> None:
 
     run(walk())
     assert (world.store.writes, world.store.reads) == (20, 1)
+
+
+def test_who_keeps_finding_its_own_slot_free_stops_looking_until_it_is_not() -> None:
+    world = World()
+
+    async def walk() -> None:
+        caps, other = world.caps(), world.caps()
+        for _ in range(30):
+            world.clock.advance(5)
+            async with caps.slot("crm", 2, 30) as held:
+                assert held.slot is not None
+        assert (world.store.writes, world.store.reads) == (60, 11)
+        for _ in range(2):
+            await other.enter("crm", 2, 30)
+        world.clock.advance(5)
+        with pytest.raises(LimitedError):
+            await caps.enter("crm", 2, 30)
+        assert (world.store.writes, world.store.reads) == (63, 13), "one claim in vain, then a look"
+
+    run(walk())
 
 
 def test_what_a_crashed_process_held_is_free_when_its_lease_ended_by_any_clock() -> None:
@@ -128,3 +150,5 @@ def test_a_store_that_is_down_lets_each_process_in_up_to_the_cap() -> None:
         assert (await caps.enter("crm", 2, 30)).slot is not None
 
     run(walk())
+    assert world.metrics.counted("ProtectionUnavailable", protection="concurrency") == 1
+    assert world.metrics.counted("LimitRefusals", limit="crm") == 1

@@ -15,9 +15,10 @@ from flotilla.limit_ports import Drawn
 from flotilla.primitives.token_bucket import Draw, Limit
 from flotilla.primitives.token_lease import NO_LEASES, Leasing
 from flotilla.services.limit_board import LimitBoard
-from flotilla.services.limits import Ask, Limiter
+from flotilla.services.limits import Ask, Limiter, kind_of
 from tests.fakes import ManualClock
 from tests.fakes.limits import MemoryBuckets, MemoryLimitSettings
+from tests.fakes.metrics import MemoryMetrics
 
 CLIENT = Ask("client#k1", Limit(600, 10))
 CRM = Ask("integration#crm", Limit(60, 3))
@@ -50,6 +51,7 @@ class World:
         self.clock = ManualClock()
         self.buckets = Buckets()
         self.settings = MemoryLimitSettings()
+        self.metrics = MemoryMetrics()
 
     def limiter(self, leasing: Leasing = NO_LEASES, *, board: bool = False) -> Limiter:
         return Limiter(
@@ -60,6 +62,7 @@ class World:
             leasing=leasing,
             skew_ms=0,
             elapsed_ms=self.clock.now_ms,
+            metrics=self.metrics,
         )
 
 
@@ -248,6 +251,39 @@ def test_a_store_that_is_down_leaves_each_process_its_own_share(caplog: pytest.L
         run(walk())
     assert [record.message for record in caplog.records] == ["protection unavailable", "protection available again"]
     assert getattr(caplog.records[0], "code") == "buckets_unavailable"  # noqa: B009 - extra
+    assert world.metrics.counted("ProtectionUnavailable", protection="limit") == 1
+
+
+def test_an_outage_is_counted_for_as_long_as_it_lasts_and_refusals_by_kind() -> None:
+    world = World()
+
+    async def walk() -> None:
+        limiter = world.limiter()
+        world.buckets.down = True
+        for _ in range(5):
+            await limiter.acquire(CLIENT)
+            world.clock.advance(2)
+        with pytest.raises(LimitedError):
+            await limiter.acquire(CRM, Ask("integration#crm.tenant#acme", Limit(1, 1)))
+            await limiter.acquire(Ask("integration#crm.tenant#acme", Limit(1, 1)))
+
+    run(walk())
+    assert world.metrics.counted("ProtectionUnavailable", protection="limit") >= 5
+    assert world.metrics.counted("LimitRefusals", limit="integration#crm.tenant") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("client#k1", "client"),
+        ("agent#document.summarize", "agent"),
+        ("integration#crm", "integration#crm"),
+        ("integration#crm.agent#a.b", "integration#crm.agent"),
+        ("model#fast.tokens", "model#fast.tokens"),
+    ],
+)
+def test_what_has_thousands_of_values_is_no_dimension(name: str, kind: str) -> None:
+    assert kind_of(name) == kind
 
 
 def test_how_a_limit_stands_can_be_told() -> None:
@@ -302,10 +338,11 @@ def test_limits_that_cannot_be_read_stay_as_they_were_known() -> None:
     settings.limits["client#k1"] = Limit(1, 2)
 
     async def walk() -> None:
-        board = LimitBoard(settings, world.clock)
+        board = LimitBoard(settings, world.clock, metrics=world.metrics)
         assert await board.limit("client#k1", CLIENT.limit) == Limit(1, 2)
         world.clock.advance(6)
         assert await board.limit("client#k1", CLIENT.limit) == Limit(1, 2)
         assert await board.all({"a": Limit(3, 3)}) == {"a": Limit(3, 3), "client#k1": Limit(1, 2)}
+        assert world.metrics.counted("ProtectionUnavailable", protection="limit") == 1
 
     run(walk())

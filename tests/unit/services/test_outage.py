@@ -71,6 +71,76 @@ def test_no_task_dies_of_an_outage_and_few_calls_are_wasted_on_it(fault: Reply) 
     assert len(keys) == wasted + len(tasks), "after it each task called once"
 
 
+def test_a_single_task_outlives_an_outage_in_which_too_few_calls_are_made_to_open_anything() -> None:
+    caller = _Lone(Script.steady(Reply(status=500)))
+    task = caller.submit(max_attempts=1)
+    caller.attempt_whenever_due(task, for_seconds=6 * 3600)
+    state = run(caller.fleet.state(task))
+    assert (state.status, state.attempts_charged) == (Status.PARKED, 0)
+    assert len(caller.transport.sent) < 300, "about three calls in five minutes"
+    caller.transport.follow(Script.steady())
+    caller.attempt_whenever_due(task, for_seconds=600)
+    assert run(caller.fleet.state(task)).status is Status.SUCCEEDED
+
+
+def test_a_task_that_fails_where_others_succeed_uses_up_its_attempts() -> None:
+    caller = _Lone(Script.steady())
+    poison = caller.submit(max_attempts=3)
+    for _ in range(40):
+        caller.transport.follow(Script.steady(Reply(status=500)))
+        caller.attempt_whenever_due(poison, for_seconds=30)
+        caller.transport.follow(Script.steady())
+        for _ in range(10):
+            caller.attempt_whenever_due(caller.submit(), for_seconds=3)
+    state = run(caller.fleet.state(poison))
+    assert state.status is Status.DEAD_LETTERED
+    assert [event.body["error"]["code"] for event in run(caller.fleet.log.read(poison)) if "error" in event.body] == [
+        "integration_failed"
+    ] * 3
+
+
+class _Lone:
+    """One worker, and one integration behind its real circuit."""
+
+    def __init__(self, script: Script) -> None:
+        self.fleet = fleet = Fleet(list(CALLING))
+        self.transport = MemoryTransport(script)
+        protections = Protections(
+            circuits=MemoryCircuits(),
+            limiter=Limiter(MemoryBuckets(), fleet.clock, random.Random(1)),
+            caps=ConcurrencyCaps(MemorySlots(), fleet.clock, random.Random(2)),
+            clock=fleet.clock,
+            random=random.Random(3),
+            environment="one",
+        )
+        desk = IntegrationDesk(
+            {"crm": crm()},
+            transport=self.transport,
+            secrets=MemorySecrets(),
+            protect=protections.of,
+            clock=fleet.clock,
+            random=random.Random(4),
+        )
+        self.process = replace(fleet.process(), integrations=lambda: desk)
+
+    def submit(self, **options: int) -> str:
+        return str(run(self.fleet.submit("calling.async", {}, **options)).state.task_id)
+
+    def attempt_whenever_due(self, task: str, *, for_seconds: int) -> None:
+        clock, receives = self.fleet.clock, 0
+        end_ms = clock.now_ms() + for_seconds * 1000
+        while clock.now_ms() < end_ms:
+            state = run(self.fleet.state(task))
+            wait_ms = end_ms - clock.now_ms()
+            if not state.status.terminal:
+                wait_ms = min(wait_ms, (state.next_attempt_ms or 0) - clock.now_ms())
+            if wait_ms > 0:
+                clock.advance(wait_ms / 1000)
+                continue
+            receives += 1
+            run(self.fleet.deliver(self.fleet.delivery(task, 1 + receives), process=self.process))
+
+
 async def _due(fleet: Fleet, task: str) -> bool:
     state = await fleet.state(task)
     return not state.status.terminal and (state.next_attempt_ms or 0) <= fleet.clock.now_ms()

@@ -111,6 +111,48 @@ def test_without_a_circuit_failures_hold_nothing_back() -> None:
     assert shared.circuits.writes == 0
 
 
+def test_a_tenant_has_a_cap_of_its_own_and_takes_no_slot_of_the_fleet_when_it_is_full() -> None:
+    shared = Shared("concurrency = 3\nconcurrency_per_tenant = 2")
+    other = CallAsk(ASK.agent, "other", ASK.lease_ms)
+
+    async def work(protection: Protection) -> None:
+        first, _ = await protection.acquire(ASK), await protection.acquire(ASK)
+        with pytest.raises(LimitedError) as full:
+            await protection.acquire(ASK)
+        assert full.value.limit == "integration#crm.tenant#acme"
+        assert len([name for name, _ in shared.slots.slots if name == "integration#crm"]) == 2
+        await protection.acquire(other)
+        with pytest.raises(LimitedError) as full:
+            await protection.acquire(other)
+        assert full.value.limit == "integration#crm"
+        await first.record(OK, 10)
+        await protection.acquire(other)
+
+    run(shared, work)
+    held = sorted(name for name, _ in shared.slots.slots)
+    assert held == [
+        *["integration#crm"] * 3,
+        "integration#crm.tenant#acme",
+        *["integration#crm.tenant#other"] * 2,
+    ], "what a refusal took is given back"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["integration#crm", "integration#crm.agent", "integration#crm.tenant", "integration#crm.tenant#acme"],
+)
+def test_limits_that_are_not_declared_hold_once_an_operator_has_set_them(name: str) -> None:
+    shared = Shared()
+    shared.settings.limits[name] = Limit(60, 1)
+
+    async def work(protection: Protection) -> None:
+        await call(protection, OK)
+        with pytest.raises(LimitedError):
+            await protection.acquire(CallAsk(ASK.agent, ASK.tenant, 1000))
+
+    run(shared, work)
+
+
 def test_no_more_calls_are_under_way_than_the_cap_and_a_refusal_takes_no_tokens() -> None:
     shared = Shared("concurrency = 2\nlimit = { rate_per_minute = 60, burst = 100 }")
 

@@ -79,7 +79,7 @@ def test_the_longest_invocation_still_has_a_visibility_that_sqs_allows() -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nam = 'x'", "line 1: nam: unknown key; did you mean 'name'? allowed: agents, api, background,"),
+        ("nam = 'x'", "line 1: nam: unknown key; did you mean 'name'? allowed: agents, alarms, api,"),
         ("name = 'Fleet_1'", "line 1: name: 'Fleet_1' is not allowed; allowed: lower-case letters, digits"),
         ("name = 3", "line 1: name: 3 is not allowed; allowed: a text"),
         ("diagnostics = 'yes'", "line 1: diagnostics: 'yes' is not allowed; allowed: true or false"),

@@ -43,6 +43,10 @@ def test_a_file_without_integrations_has_none() -> None:
             "line 3: integrations.crm.concurrency: 0 is not allowed; allowed: a whole number from 1",
         ),
         (
+            CRM + "concurrency = 2\nconcurrency_per_tenant = 3",
+            "line 4: integrations.crm.concurrency_per_tenant: must be at most concurrency (2), not 3",
+        ),
+        (
             CRM + "idempotency_header = 'a b'",
             "integrations.crm.idempotency_header: 'a b' is not allowed; allowed: the name",
         ),
@@ -117,7 +121,13 @@ def test_what_is_declared_is_json_without_secrets() -> None:
 def manifest(*integrations: str) -> dict[str, Any]:
     return {
         "agents": {
-            "a.b": {"lane": None, "timeout_seconds": 60.0, "max_attempts": 3, "integrations": list(integrations)}
+            "a.b": {
+                "lane": None,
+                "timeout_seconds": 60.0,
+                "max_attempts": 3,
+                "integrations": list(integrations),
+                "routes": [],
+            }
         }
     }
 

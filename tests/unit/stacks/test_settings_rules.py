@@ -13,7 +13,8 @@ FLEET = parse("[lanes.critical]\n[lanes.standard]\nmax_receive_count = 30\n[lane
 
 
 def manifest(**agent: Any) -> dict[str, Any]:
-    return {"agents": {"a.b": {"lane": None, "timeout_seconds": 60.0, "max_attempts": 3, "integrations": [], **agent}}}
+    declared = {"lane": None, "timeout_seconds": 60.0, "max_attempts": 3, "integrations": [], "routes": []}
+    return {"agents": {"a.b": declared | agent}}
 
 
 @pytest.mark.parametrize(

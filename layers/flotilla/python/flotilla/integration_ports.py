@@ -173,6 +173,13 @@ class Protection(Protocol):
         """What holds calls back by now, if anything does; takes nothing."""
         ...
 
+    async def works(self, since_ms: int) -> bool:
+        """Whether a call is known to have succeeded that ended since then; False where nobody knows of one.
+
+        True where nothing watches what calls come to: who fails there cannot be told from what it calls.
+        """
+        ...
+
     async def flush(self) -> None:
         """Send what is due to be told to others, before the process stands still."""
         ...

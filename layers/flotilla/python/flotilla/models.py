@@ -18,6 +18,21 @@ from flotilla.errors import UnreadableMessageError
 
 MESSAGE_VERSION = 1
 
+TaskBudgets = tuple[tuple[str, int], ...]
+"""Ids of tasks, and what each may cost with all below it."""
+
+
+def task_budgets(value: Any) -> TaskBudgets:
+    """Read budgets as messages and events hold them.
+
+    Raises:
+        ValueError, TypeError: They are none.
+    """
+    budgets = tuple((task_id, micros) for task_id, micros in value)
+    if not all(isinstance(task_id, str) and isinstance(micros, int) and micros > 0 for task_id, micros in budgets):
+        raise ValueError("not budgets")
+    return budgets
+
 
 class Status(StrEnum):
     """Where a task is in its life; a pure function of its log."""
@@ -99,6 +114,11 @@ class TaskMessage:
         trace: Trace header of the request that caused it.
         not_before_ms: Do not start before this time.
         hops: How often the delay ladder has passed it on.
+        root: The task at the top, of which this one descends; None where it is that itself.
+        depth: How many tasks are above it.
+        revision: How often its input was replaced.
+        budgets: What its calls count against: ids of tasks, itself and those above it, the nearest first, and what each
+            may cost with all below it, in millionths of a dollar. Only those that have a bound.
     """
 
     task_id: str
@@ -118,6 +138,10 @@ class TaskMessage:
     trace: str | None = None
     not_before_ms: int | None = None
     hops: int = 0
+    root: str | None = None
+    depth: int = 0
+    revision: int = 0
+    budgets: TaskBudgets = ()
 
     @property
     def group(self) -> str:
@@ -157,6 +181,10 @@ class TaskMessage:
                 "trace": self.trace,
                 "not_before_ms": self.not_before_ms,
                 "hops": self.hops,
+                "root": self.root,
+                "depth": self.depth,
+                "revision": self.revision,
+                "budgets": self.budgets,
             },
             separators=(",", ":"),
             # Escaped to ASCII: SQS refuses some characters that JSON strings may hold (U+FFFE, U+FFFF).
@@ -179,12 +207,13 @@ class TaskMessage:
             misfits += ["hash"] if not misfits and not _HASH.fullmatch(members["hash"]) else []
             if misfits:
                 raise UnreadableMessageError(f"not a task message: {', '.join(misfits)}")
-            return cls(**{"session": None, "deadline_ms": None, "attempt": 0} | members | {"input": _payload(value)})
+            read = {"input": _payload(value), "budgets": task_budgets(value.get("budgets", ()))}
+            return cls(**{"session": None, "deadline_ms": None, "attempt": 0} | members | read)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UnreadableMessageError(f"not a task message: {type(error).__name__}") from error
 
 
-_COUNTS = ("seq", "attempt", "charged", "hops")
+_COUNTS = ("seq", "attempt", "charged", "hops", "depth", "revision")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MESSAGE_TYPES: dict[str, Any] = {
     "task_id": str,
@@ -203,6 +232,9 @@ _MESSAGE_TYPES: dict[str, Any] = {
     "trace": str | None,
     "not_before_ms": int | None,
     "hops": int,
+    "root": str | None,
+    "depth": int,
+    "revision": int,
 }
 
 

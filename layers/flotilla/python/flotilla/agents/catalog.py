@@ -32,8 +32,10 @@ class AgentSpec:
         backoff_cap_seconds: Upper bound of every wait.
         integrations: The integrations it may call; `*` stands for all.
         cache_ttl_seconds: How long a result may answer identical tasks; None never.
-        on_open: What the API does with a task while one of them is held back: `park` takes it and lets it wait,
+        routes: The routes by which it may call models; `*` stands for all.
+        on_open: What the API does with a task while one of these is held back: `park` takes it and lets it wait,
             `reject` answers 503.
+        budget_usd: What a task of it may cost, with all below it, where its client does not say; None without bound.
     """
 
     name: str
@@ -51,16 +53,20 @@ class AgentSpec:
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
     on_open: OnOpen = "park"
+    routes: tuple[str, ...] = ()
+    budget_usd: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form in the manifest."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"integrations": list(self.integrations)}
+        lists = {"integrations": list(self.integrations), "routes": list(self.routes)}
+        return {name: getattr(self, name) for name in self.__slots__} | lists
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> AgentSpec:
         """Read what `to_json` wrote; members of a later version are ignored."""
         known = {"on_open": "park"} | {name: value[name] for name in cls.__slots__ if name in value}
-        return cls(**(known | {"integrations": tuple(value["integrations"])}))
+        tuples = {"integrations": tuple(value["integrations"]), "routes": tuple(value.get("routes", ()))}
+        return cls(**(known | tuples))
 
 
 class Catalog:

@@ -9,159 +9,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-import itertools
-import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError, to_jsonable_python
-
 from flotilla.agents.session import Session, SyncSession
+from flotilla.agents.steps import StepTaker
 from flotilla.clock import Clock
 from flotilla.errors import PermanentError
 from flotilla.integrations.effects import within_step
-from flotilla.models import Payload, TaskMessage, canonical_json
+from flotilla.models import TaskMessage
 from flotilla.ports import RunSync
 
 if TYPE_CHECKING:
     from flotilla.integrations.client import IntegrationClient, SyncIntegrationClient
+    from flotilla.llm.client import Llm, SyncLlm
 
 T = TypeVar("T")
-
-_NAME_CHARACTERS = 256
-
-
-class StepJournal(Protocol):
-    """Where an attempt's steps are recorded and found again."""
-
-    async def recorded(self, step: str) -> Payload | None:
-        """What an earlier attempt, or this one, recorded for `step`."""
-        ...
-
-    async def may_run(self) -> None:
-        """Let a step begin that nobody recorded.
-
-        Raises:
-            AttemptRevokedError: The task was cancelled, or another worker owns it now.
-            ParkedError: The task was paused.
-        """
-        ...
-
-    async def record(self, step: str, value: Any, duration_ms: int) -> None:
-        """Record a step's result.
-
-        Raises:
-            AttemptRevokedError: Another worker owns the task now.
-        """
-        ...
-
-    async def value_of(self, payload: Payload) -> Any:
-        """The recorded value itself."""
-        ...
-
-
-class StepTaker:
-    """Names an attempt's steps, finds what is recorded of them, and records what is not."""
-
-    def __init__(self, journal: StepJournal, clock: Clock) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._taken: dict[str, set[int]] = {}
-
-    async def find(self, name: str, function: Callable[..., Any]) -> tuple[Step, Any]:
-        """The next step of that name, and its recorded result where `step.found`.
-
-        Raises:
-            PermanentError: The name is too long to be recorded.
-            AttemptRevokedError: It is not recorded and may not run: the attempt has lost its task.
-            ParkedError: It is not recorded and may not run: the task was paused.
-        """
-        if len(name) > _NAME_CHARACTERS:
-            raise PermanentError(f"a step's name has at most {_NAME_CHARACTERS} characters", code="invalid_step_name")
-        taken = self._taken.setdefault(name, set())
-        occurrence = next(number for number in itertools.count(1) if number not in taken)
-        taken.add(occurrence)
-        # Doubled, so that no name can look like another's later occurrence.
-        plain = name.replace("#", "##")
-        key = plain if occurrence == 1 else f"{plain}#{occurrence}"
-        recorded = await self._journal.recorded(key)
-        step = Step(name, occurrence, key, recorded is not None, self._clock.now_ms(), _declared(function))
-        if recorded is None:
-            try:
-                await self._journal.may_run()
-            except BaseException:
-                self.give_back(step)
-                raise
-            return step, None
-        return step, step.revived(canonical_json(await self._journal.value_of(recorded)))
-
-    def give_back(self, step: Step) -> None:
-        """The step failed: if the agent tries it again, that is the same step."""
-        self._taken[step.name].discard(step.occurrence)
-
-    async def record(self, step: Step, result: Any) -> Any:
-        """Record what the step's function returned; returns it as a replay would.
-
-        Raises:
-            PermanentError: It is not JSON, or not what the function declares. The step's effect has
-                happened, and every further attempt would make it happen again.
-        """
-        try:
-            text = step.as_json(result)
-            answer = step.revived(text)
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
-            why = f"the result of step {step.key!r} is not JSON, or not what its function declares"
-            raise PermanentError(why, code="invalid_step_result") from error
-        await self._journal.record(step.key, json.loads(text), self._clock.now_ms() - step.began_ms)
-        return answer
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of an attempt.
-
-    Attributes:
-        name: As the agent calls it.
-        occurrence: How many steps of that name the attempt has taken, this one included.
-        key: Its name in the log.
-        found: An earlier attempt recorded it.
-        began_ms: When it was asked for.
-        declared: What its function says it returns; None where it says nothing that can be checked.
-    """
-
-    name: str
-    occurrence: int
-    key: str
-    found: bool
-    began_ms: int
-    declared: TypeAdapter[Any] | None
-
-    def as_json(self, result: Any) -> str:
-        """The canonical JSON of what the function returned.
-
-        Raises:
-            PydanticSerializationError, ValueError, TypeError, RecursionError: It has none.
-        """
-        if self.declared is None:
-            value = to_jsonable_python(result)
-        else:
-            value = self.declared.dump_python(result, mode="json", by_alias=False, round_trip=True, warnings=False)
-        text = canonical_json(value)
-        text.encode()  # half a surrogate pair is text to Python and nothing to the rest of the world
-        return text
-
-    def revived(self, text: str) -> Any:
-        """What a recorded result is to the agent.
-
-        Raises:
-            ValueError: It is not what the function declares.
-        """
-        if self.declared is None:
-            return json.loads(text)
-        return self.declared.validate_json(text, by_alias=False, by_name=True)
 
 
 class Integrations(Protocol):
@@ -173,6 +37,25 @@ class Integrations(Protocol):
         Raises:
             PermanentError: The agent does not declare it, or there is none (`integration_not_declared`).
         """
+        ...
+
+
+class Children(Protocol):
+    """The tasks that an attempt submits."""
+
+    async def submit(
+        self,
+        agent: str,
+        task: Any,
+        *,
+        name: str | None,
+        lane: str | None,
+        labels: Mapping[str, str] | None,
+        delay_seconds: float | None,
+        budget_usd: float | None,
+        session: str | None,
+    ) -> str:
+        """See `Context.submit`."""
         ...
 
 
@@ -212,6 +95,8 @@ class Context:
         run_sync: RunSync,
         logger: logging.Logger,
         integrations: Integrations | None = None,
+        models: Callable[[RunSync], Llm] | None = None,
+        children: Children | None = None,
     ) -> None:
         self.task_id = message.task_id
         self.tenant = message.tenant
@@ -226,6 +111,9 @@ class Context:
         self._clock = clock
         self._run_sync = run_sync
         self._integrations = integrations
+        self._models = models
+        self._children = children
+        self._llm: Llm | None = None
 
     def remaining_seconds(self) -> float:
         """Seconds until this attempt is stopped."""
@@ -251,6 +139,22 @@ class Context:
         if self._integrations is None:
             raise PermanentError(f"there is no integration {name!r} here", code="integration_not_declared")
         return self._integrations.client(name)
+
+    @property
+    def llm(self) -> Llm:
+        """Language models, by the routes of fleet.toml: `await ctx.llm.generate(route="fast", prompt="…")`.
+
+        A model that is down or throttled is replaced by the next of its route; every call is protected by its model's
+        circuit and limits, held to the task's budgets, and counted in the task's `usage`. See `Llm.generate`.
+
+        Raises:
+            PermanentError: There are no models here (`route_not_declared`).
+        """
+        if self._models is None:
+            raise PermanentError("there are no models here", code="route_not_declared")
+        if self._llm is None:
+            self._llm = self._models(self._run_sync)
+        return self._llm
 
     async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run `function` once in the life of the task and record what it returns.
@@ -289,6 +193,58 @@ class Context:
             raise
         return await self.steps.record(step, result)
 
+    async def submit(
+        self,
+        agent: str,
+        task: Any,
+        *,
+        name: str | None = None,
+        lane: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        delay_seconds: float | None = None,
+        budget_usd: float | None = None,
+        session: str | None = None,
+    ) -> str:
+        """Submit a task of the same tenant, once in the life of this task.
+
+        A later attempt that submits it again finds it: the first one made stands, whatever the later one says of its
+        input. What it costs counts against every budget that this task counts against. Its input is checked when it is
+        run. It goes on whatever becomes of this task; nothing waits for it.
+
+        Args:
+            agent: Whose task it is.
+            task: Its input: JSON, or what pydantic makes JSON of.
+            name: Tells it from others that this task submits; the agent's by default. A name used again in the same
+                attempt is its next occurrence, so name each where their order may differ from attempt to attempt.
+            lane: Its priority; the agent's by default.
+            labels: To be shown with it.
+            delay_seconds: To be started so long from now, 12 hours at the most.
+            budget_usd: What it may cost, with all that it submits.
+            session: The session that it belongs to.
+
+        Returns:
+            Its id.
+
+        Raises:
+            PermanentError: There is no such agent (`unknown_agent`), it is not right (`invalid_submission`), or too
+                many tasks are above it (`too_deep`).
+            StoreUnavailableError: It is not known whether it was submitted. Let it pass, or submit it again.
+            AttemptRevokedError: The task was cancelled, or another worker owns it. Let it pass.
+            ParkedError: The task was paused. Let it pass.
+        """
+        if self._children is None:
+            raise PermanentError("no tasks can be submitted here", code="unknown_agent")
+        return await self._children.submit(
+            agent,
+            task,
+            name=name,
+            lane=lane,
+            labels=labels,
+            delay_seconds=delay_seconds,
+            budget_usd=budget_usd,
+            session=session,
+        )
+
 
 class SyncContext:
     """The context of one attempt of a plain (threaded) agent: `Context` without `await`."""
@@ -319,6 +275,13 @@ class SyncContext:
 
         return SyncIntegrationClient(self._context.integration(name), self._call)
 
+    @property
+    def llm(self) -> SyncLlm:
+        """See `Context.llm`; its calls need no `await`."""
+        from flotilla.llm.client import SyncLlm
+
+        return SyncLlm(self._context.llm, self._call)
+
     def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """See `Context.step`. A plain function runs on the agent's own thread."""
         steps = self._context.steps
@@ -335,20 +298,38 @@ class SyncContext:
             raise
         return self._call(steps.record(step, result))
 
+    def submit(
+        self,
+        agent: str,
+        task: Any,
+        *,
+        name: str | None = None,
+        lane: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        delay_seconds: float | None = None,
+        budget_usd: float | None = None,
+        session: str | None = None,
+    ) -> str:
+        """See `Context.submit`."""
+        return self._call(
+            self._context.submit(
+                agent,
+                task,
+                name=name,
+                lane=lane,
+                labels=labels,
+                delay_seconds=delay_seconds,
+                budget_usd=budget_usd,
+                session=session,
+            )
+        )
+
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 async def _awaited(result: Awaitable[T]) -> T:
     return await result
-
-
-def _declared(function: Callable[..., Any]) -> TypeAdapter[Any] | None:
-    try:
-        annotation = inspect.signature(function, eval_str=True).return_annotation
-    except Exception:  # noqa: BLE001 - builtins have no signature, and an annotation may be any expression
-        return None
-    return None if annotation in (inspect.Signature.empty, None, Any) else TypeAdapter(annotation)
 
 
 def idempotency_key(task_id: str, effect: str) -> str:

@@ -42,6 +42,8 @@ class AgentDefinition:
     backoff_base_seconds: float
     backoff_cap_seconds: float
     on_open: OnOpen = "park"
+    routes: tuple[str, ...] = ()
+    budget_usd: float | None = None
 
     @property
     def is_async(self) -> bool:
@@ -90,6 +92,8 @@ class AgentDefinition:
             input_schema=self.input_adapter.json_schema(mode="validation"),
             output_schema=self.output_adapter.json_schema(mode="serialization"),
             on_open=self.on_open,
+            budget_usd=self.budget_usd,
+            routes=self.routes,
         )
 
 
@@ -105,6 +109,8 @@ def agent(
     backoff_base_seconds: float = 1.0,
     backoff_cap_seconds: float = 300.0,
     on_open: OnOpen = "park",
+    budget_usd: float | None = None,
+    routes: Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Make a function an agent.
 
@@ -119,8 +125,11 @@ def agent(
             are not run; None never. The result must depend on nothing but the input: not on the session, say.
         backoff_base_seconds: Upper bound of the wait after the first failure.
         backoff_cap_seconds: Upper bound of every wait.
-        on_open: What becomes of tasks submitted while an integration it calls is held back: `park`, they wait for it;
-            `reject`, the API answers 503.
+        on_open: What becomes of tasks submitted while an integration it calls, or every model of a route, is held back:
+            `park`, they wait for it; `reject`, the API answers 503.
+        routes: Names of the routes by which it calls models, as fleet.toml has them; `*` for all.
+        budget_usd: What a task may cost in model calls, those of the tasks that it submits included, where its client
+            does not say; None without bound.
 
     Raises:
         ValueError: A bound is not positive, or `on_open` is neither.
@@ -129,6 +138,8 @@ def agent(
         raise ValueError(f"agent {name!r}: timeout_seconds > 0, max_attempts >= 1, backoff >= 0")
     if cache_ttl_seconds is not None and cache_ttl_seconds < 1:
         raise ValueError(f"agent {name!r}: cache_ttl_seconds >= 1, or None")
+    if budget_usd is not None and budget_usd <= 0:
+        raise ValueError(f"agent {name!r}: budget_usd > 0, or None")
     if on_open not in ("park", "reject"):
         raise ValueError(f"agent {name!r}: on_open is 'park' or 'reject'")
 
@@ -145,6 +156,8 @@ def agent(
             backoff_base_seconds=backoff_base_seconds,
             backoff_cap_seconds=backoff_cap_seconds,
             on_open=on_open,
+            budget_usd=budget_usd,
+            routes=tuple(routes),
         )
         setattr(function, _ATTRIBUTE, definition)
         return function

@@ -19,7 +19,7 @@ from flotilla.agents.decorator import definition_of
 
 _AGENTS_PACKAGE = "functions.worker.agents"
 _DIAGNOSTICS_MODULE = "functions.worker.diagnostics"
-_OVERRIDABLE = frozenset({"lane", "timeout_seconds", "max_attempts", "integrations", "on_open"})
+_OVERRIDABLE = frozenset({"lane", "timeout_seconds", "max_attempts", "integrations", "on_open", "routes", "budget_usd"})
 
 
 def _modules(root: Path, diagnostics: bool) -> list[ModuleType]:
@@ -55,7 +55,7 @@ def collect(root: Path, *, diagnostics: bool, overrides: dict[str, dict[str, Any
         unknown = set(changes) - _OVERRIDABLE
         if unknown:
             raise ValueError(f'fleet.toml: [agents."{name}"] cannot set {", ".join(sorted(unknown))}')
-        named = {"integrations": tuple(changes["integrations"])} if "integrations" in changes else {}
+        named: dict[str, Any] = {key: tuple(changes[key]) for key in ("integrations", "routes") if key in changes}
         agents[name] = dataclasses.replace(agents[name], **(changes | named))
     return agents
 

@@ -57,38 +57,33 @@ class DynamoBudgets:
 
 
 def _reserve(change: Reserve) -> dict[str, Any]:
-    freed = sum(held.amount for held in change.lapsed.values())
     names = {"#own": _HOLD_PREFIX + change.id}
     values: dict[str, Any] = {
         ":zero": {"N": "0"},
-        ":change": {"N": str(change.hold.amount - freed)},
+        ":change": {"N": str(change.hold.amount)},
+        ":lost": {"N": str(sum(held.amount for held in change.written_off.values()))},
         ":own": _text(change.hold),
     }
     sets = [
         "used = if_not_exists(used, :zero) + :change",
-        "spent = if_not_exists(spent, :zero)",
+        "spent = if_not_exists(spent, :zero) + :lost",
         "#own = :own",
         "expires_at = :expires",
     ]
-    # The reservation was not made before (the answer to that may have been lost), or what it held has lapsed.
-    conditions = ["attribute_not_exists(#own)" if change.instead_of is None else "#own = :instead_of"]
-    if change.instead_of is not None:
-        values[":instead_of"] = _text(change.instead_of)
+    # The reservation was not made before: the answer to that may have been lost.
+    conditions = ["attribute_not_exists(#own)"]
     if change.room is not None:
         # What is used leaves room for it. Where nothing was ever used, whoever planned this has seen to that.
         conditions.append("(attribute_not_exists(used) OR used <= :room)")
         values[":room"] = {"N": str(change.room)}
-    for number, (key, held) in enumerate(change.lapsed.items()):
-        names[f"#lapsed{number}"] = _HOLD_PREFIX + key
-        values |= {f":lapsed{number}": _text(held), f":free{number}": _text(Hold(0, held.until_ms))}
-        if key != change.id:
-            sets.append(f"#lapsed{number} = :free{number}")
-        # What becomes free was not settled, nor set free by another.
-        conditions.append(f"#lapsed{number} = :lapsed{number}")
-    names |= {f"#forgotten{number}": _HOLD_PREFIX + key for number, key in enumerate(change.forgotten)}
+    for number, (key, held) in enumerate(change.written_off.items()):
+        names[f"#lost{number}"] = _HOLD_PREFIX + key
+        values[f":lost{number}"] = _text(held)
+        # What is written off was neither settled meanwhile, nor written off by another.
+        conditions.append(f"#lost{number} = :lost{number}")
     update = "SET " + ", ".join(sets)
-    if change.forgotten:
-        update += " REMOVE " + ", ".join(f"#forgotten{number}" for number in range(len(change.forgotten)))
+    if change.written_off:
+        update += " REMOVE " + ", ".join(f"#lost{number}" for number in range(len(change.written_off)))
     return _request(update, conditions, names, values)
 
 
@@ -99,7 +94,7 @@ def _settle(change: Settle) -> dict[str, Any]:
         ":cost": {"N": str(change.cost)},
         ":own": _text(change.hold),
     }
-    # It was not settled before, and has not lapsed since it was seen.
+    # It was neither settled before nor written off.
     return _request(update, ["#own = :own"], {"#own": _HOLD_PREFIX + change.id}, values)
 
 

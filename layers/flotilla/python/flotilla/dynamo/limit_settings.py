@@ -12,10 +12,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from flotilla.errors import StoreUnavailableError
 from flotilla.ports import RunSync
-from flotilla.primitives.token_bucket import Limit
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from flotilla.primitives.token_bucket import Limit
 
 PARTITION = "LIMITS"
 
@@ -53,7 +54,7 @@ class DynamoLimitSettings:
         while True:
             page = self._client.query(**request)
             for item in page["Items"]:
-                found[item["sk"]["S"]] = Limit(int(item["rate_per_minute"]["N"]), int(item["burst"]["N"]))
+                found[item["sk"]["S"]] = _limit(item)
             if "LastEvaluatedKey" not in page:
                 return found
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -78,6 +79,13 @@ def _answered(call: Callable[[], T]) -> T:
         return call()
     except (ClientError, BotoCoreError) as error:
         raise StoreUnavailableError("the limits did not answer", code="limit_settings_unavailable") from error
+
+
+def _limit(item: dict[str, Any]) -> Limit:
+    # Most fleets set none, and the API asks with its first submit.
+    from flotilla.primitives.token_bucket import Limit
+
+    return Limit(int(item["rate_per_minute"]["N"]), int(item["burst"]["N"]))
 
 
 def _key(name: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any
 from flotilla.errors import CorruptLogError
 from flotilla.events.event import Event
 from flotilla.events.kinds import STATUS_AFTER, Kind
-from flotilla.models import ErrorInfo, Payload, Status
+from flotilla.events.usage import added_up
+from flotilla.models import ErrorInfo, Payload, Status, TaskBudgets, task_budgets
 
 
 @dataclass(slots=True)
@@ -30,6 +31,12 @@ class TaskState:
         solo: The newest attempt had its process to itself.
         head_at_ms: When the newest event was written.
         webhook: Id of the endpoint that is told how it ends, if the client named one.
+        usage: Time is the newest attempt's that ended the task; what models were used is that of all attempts.
+        parent: The task that submitted it, if one did.
+        root: The task at the top of these.
+        depth: How many tasks are above it.
+        revision: How often its input was replaced.
+        budgets: See `TaskMessage.budgets`.
         steps: Recorded results by step name.
     """
 
@@ -65,6 +72,16 @@ class TaskState:
     error: ErrorInfo | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     steps: dict[str, Payload] = field(default_factory=dict)
+    parent: str | None = None
+    root: str | None = None
+    depth: int = 0
+    revision: int = 0
+    budgets: TaskBudgets = ()
+
+    @property
+    def budget_micros(self) -> int | None:
+        """What the task itself may cost, with all below it."""
+        return dict(self.budgets).get(self.task_id)
 
     def attempt_lost(self) -> bool:
         """True if the newest attempt started and nothing says how it ended."""
@@ -100,6 +117,10 @@ def _initial(event: Event) -> TaskState:
         head_kind=event.kind,
         head_at_ms=event.at_ms,
         trace=body.get("trace"),
+        parent=body.get("parent"),
+        root=body.get("root"),
+        depth=body.get("depth", 0),
+        budgets=task_budgets(body.get("budgets", ())),
     )
 
 
@@ -120,15 +141,17 @@ def _apply(state: TaskState, event: Event) -> None:
             state.attempts_charged += 1
             state.error = ErrorInfo.from_json(body["error"])
             state.next_attempt_ms = body["next_attempt_ms"]
+            state.usage = added_up(state.usage, body.get("usage"), ended=False)
         case Kind.PARKED:
             state.next_attempt_ms = body["next_attempt_ms"]
+            state.usage = added_up(state.usage, body.get("usage"), ended=False)
         case Kind.SUCCEEDED:
             state.output = Payload.from_json(body["output"])
-            state.usage = body.get("usage", {})
+            state.usage = added_up(state.usage, body.get("usage", {}), ended=True)
             state.error = None
         case Kind.DEAD_LETTERED | Kind.EXPIRED | Kind.CANCELLED:
             state.error = ErrorInfo.from_json(body["error"]) if "error" in body else state.error
-            state.usage = body.get("usage", state.usage)
+            state.usage = added_up(state.usage, body.get("usage"), ended=True)
         case Kind.REDRIVEN:
             # A redrive is a fresh start of the same task: same id, same recorded steps unless the
             # input changed, full attempts.
@@ -139,6 +162,7 @@ def _apply(state: TaskState, event: Event) -> None:
             if "input" in body:
                 state.input = Payload.from_json(body["input"])
                 state.steps = {}
+                state.revision += 1
         case _:
             pass
     state.status = STATUS_AFTER[event.kind]

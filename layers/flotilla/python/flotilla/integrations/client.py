@@ -41,6 +41,7 @@ from flotilla.integrations.request import ABSENT, Params, build, is_idempotent, 
 from flotilla.integrations.response import IntegrationRefusedError, Response
 from flotilla.integrations.retrying import wait_ms
 from flotilla.primitives.circuit import CallOutcome
+from flotilla.primitives.parking import unaided_seconds
 
 logger = logging.getLogger("flotilla.integrations")
 
@@ -48,11 +49,13 @@ T = TypeVar("T")
 
 _MOST_REDIRECTS = 3
 
-_UNREACHABLE_SECONDS = 10.0
 _CROWDED_SECONDS = 1.0
 
 _MARGIN_MS = 20
 """A call ends this much before its attempt does: it can then say why, instead of being cancelled with it."""
+
+_LEAST_MS = 5
+"""What is left of that, whatever has to be asked first."""
 
 
 class Supervisor(Protocol):
@@ -77,6 +80,7 @@ class Caller:
         supervisor: Says whether it may go on.
         idempotency_key: Makes a key of an effect's name, the same in every attempt of the task.
         effects: Counts the attempt's effects outside of steps.
+        waits: How often its task was put aside before, at the cost of no attempt.
     """
 
     agent: str
@@ -85,6 +89,7 @@ class Caller:
     supervisor: Supervisor
     idempotency_key: Callable[[str], str]
     effects: effects.EffectScope
+    waits: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +173,10 @@ class IntegrationClient:
             IntegrationRefusedError: The other side refuses it for good (`integration_refused`): 4xx mostly.
             PermanentError: It cannot be made (`invalid_request`, `path_not_allowed`,
                 `integration_forbidden`), or its answer not be taken (`integration_answer_unusable`).
-            RetryableError: It failed, and so did its repetitions, or its time was up.
+            RetryableError: It failed, and so did its repetitions, or its time was up; calls of others succeed.
             ParkedError: It cannot be made now: the circuit is open, a limit reached, nobody there, fewer calls are
-                wanted, or the task is paused. Let it pass: the attempt is not charged and comes back.
+                wanted, or the task is paused. Or it failed, and it is not known that any other succeeds. Let it pass:
+                the attempt is not charged and comes back.
             AttemptRevokedError: The task was cancelled, or another worker owns it. Let it pass.
         """
         name = self._integration.name
@@ -185,16 +191,19 @@ class IntegrationClient:
             headers=headers,
             idempotency_key=key,
         )
-        budget_ms = self._budget_ms(timeout_seconds)
+        budget_ms, began_ms = self._budget_ms(timeout_seconds), self._clock.now_ms()
         timeout = asyncio.timeout(budget_ms / 1000)
         try:
             async with timeout:
-                return await self._answered(request, self._clock.now_ms() + budget_ms, accept)
+                return await self._answered(request, began_ms, began_ms + budget_ms, accept)
         except TimeoutError as error:
             if not timeout.expired():
                 raise
             message = f"integration {name} did not answer within {budget_ms / 1000:g} s"
-            raise RetryableError(message, code="integration_timeout") from error
+            failure = RetryableError(message, code="integration_timeout")
+            if budget_ms < self._telling_ms:
+                raise failure from error  # it says more about who gave it so little
+            raise await self._blamed(failure, began_ms) from error
 
     def _key(self, method: str, path: str, effect: str | None) -> str:
         if effect is None:
@@ -211,7 +220,9 @@ class IntegrationClient:
             raise PermanentError("a call's timeout is at least a millisecond", code="invalid_request")
         return min(left_ms, self._integration.total_ms, given)
 
-    async def _answered(self, request: HttpRequest, deadline_ms: int, accept: Collection[int]) -> Response:
+    async def _answered(
+        self, request: HttpRequest, began_ms: int, deadline_ms: int, accept: Collection[int]
+    ) -> Response:
         idempotent = is_idempotent(request.method) or self._keyed(request)
         tries = redirects = 0
         while True:
@@ -227,7 +238,7 @@ class IntegrationClient:
                 continue
             tries += 1
             if not may_repeat(tried, idempotent=idempotent):
-                raise await self._failure(tried)
+                raise await self._failure(tried, began_ms)
             wait = wait_ms(
                 self._integration.retry,
                 tries,
@@ -236,7 +247,7 @@ class IntegrationClient:
                 retry_after_ms=tried.retry_after_ms,
             )
             if wait is None:
-                raise await self._failure(tried)
+                raise await self._failure(tried, began_ms)
             await self._clock.sleep(wait / 1000)
 
     def _keyed(self, request: HttpRequest) -> bool:
@@ -300,7 +311,7 @@ class IntegrationClient:
         task.add_done_callback(self._tools.told.discard)
         return task
 
-    async def _failure(self, tried: Tried) -> FlotillaError:
+    async def _failure(self, tried: Tried, began_ms: int) -> FlotillaError:
         """What a call raises that is not made again."""
         name = self._integration.name
         if tried.kind in (Kind.REFUSED, Kind.UNAUTHORIZED) and tried.answer is not None:
@@ -310,19 +321,40 @@ class IntegrationClient:
             message = f"integration {name} wants fewer calls"
             limit = protection_name(name)
             return LimitedError(message, limit=limit, code="throttled", retry_after_seconds=wait_seconds)
-        # Whose failure opened the circuit waits with the others.
-        if (held := await self._tools.protection.held()) is not None:
-            return held
         if tried.answer is not None:
-            return RetryableError(f"integration {name} answered {tried.answer.status}", code="integration_failed")
+            message = f"integration {name} answered {tried.answer.status}"
+            return await self._blamed(RetryableError(message, code="integration_failed"), began_ms)
         error = tried.error
         assert error is not None
-        if tried.surely_undone:
-            # Nobody was there to be asked, so it is not this task's fault and counts for nothing, however often.
-            wait_seconds = _CROWDED_SECONDS if isinstance(error, CrowdedError) else _UNREACHABLE_SECONDS
-            message = f"integration {name}: {error.message}"
-            return ParkedError(message, code=error.code, retry_after_seconds=wait_seconds)
-        return RetryableError(f"integration {name}: {error.message}", code=error.code)
+        failure = RetryableError(f"integration {name}: {error.message}", code=error.code)
+        if isinstance(error, CrowdedError):
+            return ParkedError(failure.message, code=failure.code, retry_after_seconds=_CROWDED_SECONDS)
+        return await self._blamed(failure, began_ms, surely_undone=tried.surely_undone)
+
+    async def _blamed(self, failure: RetryableError, began_ms: int, *, surely_undone: bool = False) -> FlotillaError:
+        """Whether a failure is the dependency's, and costs the task nothing, or may be the task's own.
+
+        It may be the task's where others do better: where a call is known to have succeeded since this task failed
+        before, or since this call began if it did not. Else nobody could tell an outage in which few calls are made,
+        too few for the circuit, from a request that is poison; and the task waits, longer each time.
+        """
+        try:
+            async with asyncio.timeout(max(0, self._caller.ends_ms - self._clock.now_ms() - _LEAST_MS) / 1000):
+                # Whose failure opened the circuit waits with the others.
+                if (held := await self._tools.protection.held()) is not None:
+                    return held
+                # Nobody was there to be asked: then it is not the task's fault, however others do.
+                if not surely_undone and await self._tools.protection.works(self._failing_since_ms(began_ms)):
+                    return failure
+        except TimeoutError:
+            pass  # it is not known
+        wait_seconds = unaided_seconds(self._caller.waits)
+        return ParkedError(failure.message, code=failure.code, retry_after_seconds=wait_seconds)
+
+    def _failing_since_ms(self, began_ms: int) -> int:
+        """When the task failed before, as far as it did: no later than its last wait before this call."""
+        waits = self._caller.waits
+        return began_ms if waits == 0 else began_ms - int(unaided_seconds(waits - 1) * 1000)
 
 
 async def _recorded(permit: Permit, health: CallOutcome, took_ms: int, retry_after_ms: int | None) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from flotilla.integration_ports import protection_name
 from flotilla.primitives.circuit_policy import CircuitPolicy
 from flotilla.primitives.token_bucket import Limit
 from flotilla.primitives.webhook_url import target_of
@@ -82,6 +83,7 @@ class Integration:
         total_ms: The longest one call may take, repetitions and waits included.
         breaker: The circuit's settings; None for no circuit.
         concurrency: Calls at once, of the whole fleet; None without bound.
+        concurrency_per_tenant: The same on behalf of each tenant.
         response_bytes: The longest answer that is taken.
         idempotency_header: Carries the key by which the other side knows a repetition; None where it knows none.
     """
@@ -99,6 +101,7 @@ class Integration:
     breaker: CircuitPolicy | None
     limits: Limits
     concurrency: int | None
+    concurrency_per_tenant: int | None
     response_bytes: int
     idempotency_header: str | None
 
@@ -129,6 +132,7 @@ class Integration:
             breaker=None if breaker is None else _policy(breaker, timeouts["total_ms"]),
             limits=Limits(**{of: _limit(value["limits"].get(of)) for of in Limits.__slots__}),
             concurrency=value["concurrency"],
+            concurrency_per_tenant=value.get("concurrency_per_tenant"),
             response_bytes=value["response_bytes"],
             idempotency_header=value["idempotency_header"] or None,
         )
@@ -157,6 +161,22 @@ def _policy(value: Mapping[str, Any], total_ms: int) -> CircuitPolicy:
 
 def _limit(value: Mapping[str, int] | None) -> Limit | None:
     return None if value is None else Limit(value["rate_per_minute"], value["burst"])
+
+
+def circuits_of(integrations: Mapping[str, Integration]) -> dict[str, CircuitPolicy]:
+    """The settings of their circuits, by the circuits' names."""
+    named = {protection_name(name): each.breaker for name, each in integrations.items()}
+    return {name: policy for name, policy in named.items() if policy is not None}
+
+
+def limits_of(integrations: Mapping[str, Integration]) -> dict[str, Limit | None]:
+    """Their limits, by the limits' names; None where none is declared, and one may be set."""
+    found: dict[str, Limit | None] = {}
+    for name, each in integrations.items():
+        of_fleet = protection_name(name)
+        limits = each.limits
+        found |= {of_fleet: limits.fleet, f"{of_fleet}.agent": limits.agent, f"{of_fleet}.tenant": limits.tenant}
+    return found
 
 
 def declared_in(text: str) -> dict[str, Integration]:

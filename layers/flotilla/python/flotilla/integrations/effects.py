@@ -9,6 +9,7 @@ place and be taken for a repetition of it.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +26,25 @@ class EffectScope:
     def __init__(self, name: str = "") -> None:
         self._name = name
         self._counts: Counter[str] = Counter()
+        self._numbers: dict[str, tuple[str, int]] = {}
+        self._free: dict[str, list[int]] = {}
 
     def next(self, kind: str) -> str:
         """The name of the next effect of that kind."""
-        self._counts[kind] += 1
+        if free := self._free.get(kind):
+            number = heapq.heappop(free)
+        else:
+            self._counts[kind] += 1
+            number = self._counts[kind]
         # Zero bytes: no name that an agent gives an effect of its own can look like it.
-        return "\0".join(("call", self._name, kind, str(self._counts[kind])))
+        name = "\0".join(("call", self._name, kind, str(number)))
+        self._numbers[name] = (kind, number)
+        return name
+
+    def give_back(self, name: str) -> None:
+        """The effect did not come about, or nobody knows: the next of its kind is the same one."""
+        kind, number = self._numbers[name]
+        heapq.heappush(self._free.setdefault(kind, []), number)
 
 
 _current: ContextVar[EffectScope | None] = ContextVar("flotilla_effect_scope", default=None)

@@ -1,11 +1,12 @@
 """A budget: what was spent, what is reserved for calls under way, and how much of either there may be.
 
     reserve ──────── call ──────── settle: what it really cost takes the place of what was reserved
-       └ until_ms ──────────────── lapse: who reserved is gone, and what it reserved is free again
+       └ until_ms ──────────────── who reserved is gone: the call may have been made and charged, so what was
+                                   reserved stays used, and is written off as spent in the end
 
 Invariant: a call is let in only where what was spent and all that is reserved, this call included, is within the cap.
-So a cap is exceeded only by what calls cost beyond what was reserved for them. All amounts are whole millionths of a
-dollar.
+So a cap is exceeded only by what calls cost beyond what was reserved for them, whoever crashes when. All amounts are
+whole millionths of a dollar.
 
 Every change carries the id of its reservation and is refused where that says that it was made before: a repeated call
 changes nothing.
@@ -14,7 +15,7 @@ changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flotilla.primitives.token_bucket import SKEW_MS
@@ -22,8 +23,11 @@ from flotilla.primitives.token_bucket import SKEW_MS
 FRUGAL_PERCENT = 80
 """From this part of a cap on, the cheaper way is to be preferred."""
 
-_REMEMBERED_MS = 3_600_000
-"""How long after it lapsed a reservation is told from one that was settled."""
+WRITE_OFF_MS = 3_600_000
+"""How long after its time a reservation can still be settled: by a process that could not reach the store, say."""
+
+_WRITTEN_OFF_AT_ONCE = 20
+"""One change names so many others at the most: a store's expressions are of limited length."""
 
 
 class Level(StrEnum):
@@ -38,8 +42,8 @@ class Hold:
     """What is reserved under one id.
 
     Attributes:
-        amount: In millionths of a dollar; 0 once it has lapsed.
-        until_ms: When it lapses.
+        amount: In millionths of a dollar.
+        until_ms: When the call is over at the latest.
     """
 
     amount: int
@@ -63,23 +67,19 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Where at most `room` is used, the id holds nothing but `instead_of`, and the lapsed are as seen: reserve.
+    """Where at most `room` is used, the id holds nothing and what is written off is as seen: reserve.
 
     Attributes:
         id: Of the reservation.
         hold: What is reserved.
         room: The most that may be used before; None for no bound.
-        instead_of: What the id holds; None for nothing.
-        lapsed: Holds that become free.
-        forgotten: Ids that are remembered no longer.
+        written_off: Holds of who is long gone; from now on spent.
     """
 
     id: str
     hold: Hold
     room: int | None
-    instead_of: Hold | None = None
-    lapsed: Mapping[str, Hold] = field(default_factory=dict)
-    forgotten: tuple[str, ...] = ()
+    written_off: Mapping[str, Hold] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ class Spent:
     """The cap allows no more.
 
     Attributes:
-        free_at_ms: When the first of what is reserved lapses at the latest; None where too much is spent already.
+        free_at_ms: When the first of the calls under way is over at the latest, where it is they that leave no room;
+            None where too much is spent already.
     """
 
     free_at_ms: int | None
@@ -119,22 +120,19 @@ def plan_reserve(
     known: Account, cap: int | None, reservation: str, hold: Hold, now_ms: int, *, skew_ms: int = SKEW_MS
 ) -> Reserve | Reserved | Spent:
     """What to try, going by what was last seen of the budget. See `token_bucket.plan` for what to do where it fails."""
-    own = known.holds.get(reservation)
-    if own is not None and own.amount > 0:
+    if reservation in known.holds:
         return Reserved()
     ended_ms = now_ms - 2 * skew_ms
-    lapsed = {key: held for key, held in known.holds.items() if held.amount > 0 and held.until_ms <= ended_ms}
-    freed = sum(held.amount for held in lapsed.values())
-    if cap is not None and known.used - freed + hold.amount > cap:
-        ends = [held.until_ms for held in known.holds.values() if held.amount > 0]
-        return Spent(min(ends) + 2 * skew_ms if ends and known.spent + hold.amount <= cap else None)
-    forgotten = tuple(
-        key
-        for key, held in known.holds.items()
-        if held.amount == 0 and held.until_ms <= ended_ms - _REMEMBERED_MS and key != reservation
+    if cap is not None and known.used + hold.amount > cap:
+        under_way = [held for held in known.holds.values() if held.until_ms > ended_ms]
+        surely = known.used - sum(held.amount for held in under_way)
+        wait = under_way and surely + hold.amount <= cap
+        return Spent(min(held.until_ms for held in under_way) + 2 * skew_ms if wait else None)
+    long_gone = sorted(
+        (held.until_ms, key) for key, held in known.holds.items() if held.until_ms <= ended_ms - WRITE_OFF_MS
     )
-    room = None if cap is None else cap - hold.amount + freed
-    return Reserve(reservation, hold, room, own, lapsed, forgotten)
+    written_off = {key: known.holds[key] for _, key in long_gone[:_WRITTEN_OFF_AT_ONCE]}
+    return Reserve(reservation, hold, None if cap is None else cap - hold.amount, written_off)
 
 
 def plan_settle(known: Account, reservation: str, cost: int) -> Settle | Settled:
@@ -149,11 +147,8 @@ def done(change: Change, account: Account) -> bool:
     if isinstance(change, Settle):
         return own == change.hold
     within = change.room is None or account.used <= change.room
-    return (
-        within
-        and own == change.instead_of
-        and all(account.holds.get(key) == held for key, held in change.lapsed.items())
-    )
+    as_seen = all(account.holds.get(key) == held for key, held in change.written_off.items())
+    return within and own is None and as_seen
 
 
 def after(change: Change, account: Account) -> Account:
@@ -163,12 +158,11 @@ def after(change: Change, account: Account) -> Account:
         del holds[change.id]
         used = account.used - change.hold.amount + change.cost
         return Account(account.spent + change.cost, used, holds)
-    for key in change.forgotten:
-        holds.pop(key, None)
-    holds |= {key: replace(held, amount=0) for key, held in change.lapsed.items()}
+    for key in change.written_off:
+        del holds[key]
     holds[change.id] = change.hold
-    freed = sum(held.amount for held in change.lapsed.values())
-    return Account(account.spent, account.used - freed + change.hold.amount, holds)
+    lost = sum(held.amount for held in change.written_off.values())
+    return Account(account.spent + lost, account.used + change.hold.amount, holds)
 
 
 def level(account: Account, cap: int | None) -> Level:
@@ -176,3 +170,8 @@ def level(account: Account, cap: int | None) -> Level:
     if cap is None or account.used * 100 < cap * FRUGAL_PERCENT:
         return Level.OK
     return Level.FRUGAL
+
+
+def micros_of(usd: float) -> int:
+    """An amount as budgets count it, the nearest millionth of a dollar."""
+    return round(usd * 1_000_000)

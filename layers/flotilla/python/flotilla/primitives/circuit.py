@@ -79,6 +79,9 @@ class CircuitRecord:
         passed: Probes that have succeeded since it is half-open.
         reason: Why it opened or was forced.
         by: Who made the step: an environment or an operator.
+        usual_per_minute: Calls that the fleet made before it opened; 0 where that is not known.
+        outage_ms: How long the last trouble lasted that it has got over.
+        recovered_at_ms: When that was; 0 for never.
     """
 
     version: int = 0
@@ -93,6 +96,9 @@ class CircuitRecord:
     passed: int = 0
     reason: str = ""
     by: str = ""
+    usual_per_minute: int = 0
+    outage_ms: int = 0
+    recovered_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +188,25 @@ def settled(record: CircuitRecord, now_ms: int, by: str) -> CircuitRecord | None
     return None
 
 
-def tripped(record: CircuitRecord, now_ms: int, policy: CircuitPolicy, *, reason: str, by: str) -> CircuitRecord | None:
-    """The step when the calls of the window are surely too bad."""
+def tripped(
+    record: CircuitRecord, now_ms: int, policy: CircuitPolicy, *, reason: str, by: str, usual_per_minute: int = 0
+) -> CircuitRecord | None:
+    """The step when the calls of the window are surely too bad.
+
+    Args:
+        record: The circuit.
+        now_ms: Now.
+        policy: Its settings.
+        reason: What the calls came to.
+        by: Who makes the step.
+        usual_per_minute: Calls that the fleet made before.
+    """
     if not may_trip(record):
         return None
-    return _opened(record, now_ms, policy, reason, by)
+    opened = _opened(record, now_ms, policy, reason, by)
+    if record.state is CircuitState.RAMPING or usual_per_minute == 0:
+        return opened  # what is made in a ramp is not usual
+    return replace(opened, usual_per_minute=usual_per_minute)
 
 
 def may_trip(record: CircuitRecord) -> bool:
@@ -213,6 +233,8 @@ def probe_passed(
         counts_from_ms=now_ms,
         passed=passed,
         by=by,
+        outage_ms=now_ms - record.opened_at_ms,
+        recovered_at_ms=now_ms,
     )
 
 

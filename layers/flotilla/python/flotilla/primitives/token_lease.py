@@ -14,8 +14,11 @@ from flotilla.primitives.token_bucket import ms_to_credit
 _MORE = 12
 """What is added to a lease that was soon used up, in multiples of what is needed."""
 
-_CROWD = 8
+_CROWD = 16
 _SEVERAL = 4
+_UNSURE = 3
+_FIRST = 18
+_PROMPT = 8
 """No process takes more than one part in so many of what a bucket holds, even if it seems to be alone."""
 
 _SLACK_MS = 1
@@ -38,6 +41,9 @@ class Leasing:
 
 
 NO_LEASES = Leasing(most=1)
+
+NO_PLACES = Leasing(ahead_ms=0, most=1)
+"""Nothing in advance, and no place in a queue either: for who may not be there when its turn comes."""
 
 
 @dataclass(slots=True)
@@ -123,36 +129,63 @@ class LeaseSize:
         self._leasing = leasing
         self._size_milli = 0
         self._drawn_ms: int | None = None
-        self._queueing = False
+        self._queued = 0
+        self._usable_ms = self._ripe_ms = 0
 
-    def next_milli(self, need_milli: int, now_ms: int, *, room_milli: int, drawers: int, queueing: bool) -> int:
+    def next_milli(
+        self,
+        need_milli: int,
+        now_ms: int,
+        *,
+        used_milli: int,
+        level_milli: int,
+        credit_milli: int,
+        drawers: int,
+        queueing: bool,
+        returns: bool,
+    ) -> int:
         """What to draw for a need, at least that.
 
         Args:
             need_milli: What is needed now.
             now_ms: Now.
-            room_milli: What there is to draw from.
+            used_milli: What was used since the last draw.
+            level_milli: What is in the bucket.
+            credit_milli: What is credited in a period.
             drawers: How many are thought to draw from it; an equal share is left to each.
             queueing: The bucket is in such demand that what is drawn has yet to be credited.
+            returns: The process has asked before, not long ago.
         """
-        if self._drawn_ms is None:
+        if self._drawn_ms is None and not (queueing and returns):
             return need_milli
-        lasted_ms = now_ms - self._drawn_ms
-        size = self._size_milli
-        if queueing and not self._queueing:
-            # All begin anew, whatever each of them got hold of while there was enough, and as if they were several: how
-            # many they are is known by the next time.
-            size, drawers = _MORE * need_milli, max(drawers, _CROWD)
-        elif queueing or lasted_ms < self._leasing.period_ms // 2:
-            size += _MORE * need_milli
-        elif lasted_ms > self._leasing.period_ms:
-            size = size * 3 // 4
-        share = room_milli // (drawers if queueing else max(_SEVERAL, drawers + 1))
+        lasted_ms = 0 if self._drawn_ms is None else now_ms - self._drawn_ms
+        size, more, many = self._size_milli, _MORE * need_milli, max(drawers, _CROWD)
+        if queueing:
+            if self._drawn_ms is None:
+                size = _FIRST * need_milli
+            elif now_ms - self._ripe_ms > self._leasing.period_ms // _PROMPT:
+                # It had enough for what it does: so much does it use in a period.
+                size = min(size + more, used_milli * self._leasing.period_ms // max(1, now_ms - self._usable_ms))
+            else:
+                # All begin anew, whatever each of them got hold of while there was enough.
+                size = (size if self._queued else 0) + more
+            # As if they were many: how many they are is known once all of them have had their turn.
+            share = credit_milli // (many if self._queued < _UNSURE else drawers)
+        else:
+            if lasted_ms < self._leasing.period_ms // 2:
+                size += more
+            elif lasted_ms > self._leasing.period_ms:
+                size = size * 3 // 4
+            share = level_milli // max(_SEVERAL, drawers + 1)
+            if returns:
+                # The last of what there is, is not worth a write of its own.
+                share = max(share, min(more, credit_milli // many))
         return max(need_milli, min(size, share, self._leasing.most * need_milli))
 
-    def drawn(self, amount_milli: int, now_ms: int, *, queueing: bool) -> None:
-        """So much was drawn."""
+    def drawn(self, amount_milli: int, now_ms: int, *, usable_ms: int, ripe_ms: int, queueing: bool) -> None:
+        """So much was drawn; the first of it may be used from `usable_ms` on, and the last from `ripe_ms` on."""
         # Where there was no room for more it is not for lack of demand.
-        fallen_to = self._size_milli * 3 // 4 if queueing == self._queueing else 0
+        fallen_to = self._size_milli * 3 // 4 if queueing == (self._queued > 0) else 0
         self._size_milli = max(amount_milli, fallen_to)
-        self._drawn_ms, self._queueing = now_ms, queueing
+        self._drawn_ms, self._queued = now_ms, self._queued + 1 if queueing else 0
+        self._usable_ms, self._ripe_ms = usable_ms, ripe_ms

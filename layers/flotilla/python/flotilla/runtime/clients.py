@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from botocore.session import Session
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
@@ -25,6 +26,11 @@ _READ_TIMEOUT_SECONDS = 6.0
 _ATTEMPTS = 3
 _CONNECTIONS = 24
 
+_ANSWERS_SECONDS = (5.0, 20.0, 60.0, 180.0, 900.0)
+"""How long clients of models wait for an answer: a few lengths, since each takes a client with its own connections."""
+
+_MODEL_CONNECTIONS = 64
+
 
 _making = threading.RLock()
 """Held while a client is made: `cache` alone would let two threads make two, on a session that is not made for that."""
@@ -38,14 +44,18 @@ def _session() -> Session:
 
 
 @cache
-def _made(service: str) -> Any:
+def _made(service: str, model_seconds: float | None = None) -> Any:
     from botocore.config import Config
 
+    models = model_seconds is not None
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-        read_timeout=_READ_TIMEOUT_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-        max_pool_connections=_CONNECTIONS,
+        read_timeout=model_seconds if models else _READ_TIMEOUT_SECONDS,
+        # A model is asked once: a repetition is paid for, and is for those to decide who know of other models.
+        retries={"mode": "standard", "total_max_attempts": 1 if models else _ATTEMPTS},
+        max_pool_connections=_MODEL_CONNECTIONS if models else _CONNECTIONS,
+        # It thinks in silence for longer than a gateway on the way keeps a silent connection.
+        tcp_keepalive=models,
         # Given whole: assembling botocore's own for every call costs a tenth of the call.
         user_agent="flotilla",
         # What is sent is built by the adapters and tested against the service model there.
@@ -54,9 +64,9 @@ def _made(service: str) -> Any:
     return _session().create_client(service, config=config)
 
 
-def _client(service: str) -> Any:
+def _client(service: str, model_seconds: float | None = None) -> Any:
     with _making:
-        return _made(service)
+        return _made(service, model_seconds)
 
 
 def dynamodb() -> DynamoDBClient:
@@ -104,4 +114,11 @@ def cloudwatch() -> CloudWatchClient:
 def secretsmanager() -> SecretsManagerClient:
     """The Secrets Manager client."""
     client: SecretsManagerClient = _client("secretsmanager")
+    return client
+
+
+def bedrock_runtime(seconds: float) -> BedrockRuntimeClient:
+    """A Bedrock Runtime client that tries once and waits for an answer for `seconds`, or up to four times as long."""
+    waits = next((each for each in _ANSWERS_SECONDS if each >= seconds), _ANSWERS_SECONDS[-1])
+    client: BedrockRuntimeClient = _client("bedrock-runtime", waits)
     return client

@@ -107,16 +107,21 @@ class WorkerSettings(_TaskSettings):
 
     Attributes:
         lane: The lane it serves.
+        default_lane: Of tasks that agents submit to agents that name none.
         session_days: How long each turn of a session's memory is kept.
+        event_bus: Where circuits' changes are told; None for nowhere.
     """
 
     lane: Text = Field(validation_alias="FLOTILLA_LANE")
+    default_lane: Text = Field(validation_alias="FLOTILLA_DEFAULT_LANE")
     control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
     delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
     session_days: int = Field(validation_alias="FLOTILLA_SESSION_DAYS", ge=1)
+    event_bus: Text | None = Field(default=None, validation_alias="FLOTILLA_EVENT_BUS")
 
     @model_validator(mode="after")
     def _lane_exists(self) -> Self:
+        _with_lane(self, "FLOTILLA_DEFAULT_LANE", self.default_lane)
         return _with_lane(self, "FLOTILLA_LANE", self.lane)
 
 
@@ -133,6 +138,7 @@ class ApiSettings(_TaskSettings):
         default_lane: For tasks whose client and agent name none.
         webhook_allow: Hosts that webhooks may go to though they are private.
         workers: By lane.
+        event_bus: Where circuits' changes are told; None for nowhere.
     """
 
     control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
@@ -143,6 +149,7 @@ class ApiSettings(_TaskSettings):
     schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
     workers: Json[dict[str, LaneWorker]] = Field(validation_alias="FLOTILLA_WORKERS")
     default_lane: Text = Field(validation_alias="FLOTILLA_DEFAULT_LANE")
+    event_bus: Text | None = Field(default=None, validation_alias="FLOTILLA_EVENT_BUS")
 
     @model_validator(mode="after")
     def _lanes_are_whole(self) -> Self:

@@ -19,10 +19,11 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from flotilla.agents.catalog import AgentSpec, Catalog
-from flotilla.agents.context import Context, StepTaker, SyncContext, log_keys
+from flotilla.agents.context import Context, SyncContext, log_keys
 from flotilla.agents.decorator import AgentDefinition
 from flotilla.agents.loader import AgentLoader
 from flotilla.agents.session import Session
+from flotilla.agents.steps import StepTaker
 from flotilla.clock import Clock
 from flotilla.coordination import Turn
 from flotilla.errors import AttemptRevokedError, CorruptLogError, ParkedError, PermanentError, RetryableError
@@ -31,20 +32,27 @@ from flotilla.ports import EventLog, LaneReceipts, RunSync, SessionTurns
 from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
 from flotilla.primitives.meter import SharedMeter
 from flotilla.services.agent_threads import AgentThreads, Overruns, contained_async
+from flotilla.services.attempt_budgets import SpendingOfAttempt
 from flotilla.services.attempt_integrations import IntegrationsOfAttempt
+from flotilla.services.attempt_models import ModelsOfAttempt
+from flotilla.services.children import ChildTasks, DeployedLanes
 from flotilla.services.claim import Claimed, Claims, Elsewhere, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
 from flotilla.services.ending import Endings
 from flotilla.services.gate import Gate
 from flotilla.services.outcome import Again, Done, Outcome, RunAlone, after_a_fault, again_in_place
+from flotilla.services.roster import Roster, Seat, better_apart
 from flotilla.services.session_memory import SessionMemory, keep_turns
 from flotilla.services.steps import RecordedSteps
+from flotilla.services.submit import SubmitService
 from flotilla.services.supervision import SupervisedMemory, Supervision
 from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS, Verdict, summary_of, verdict_of
 
 if TYPE_CHECKING:
     from flotilla.integrations.desk import IntegrationDesk
+    from flotilla.services.attempt_budgets import BudgetDesk
+    from flotilla.services.models import ModelDesk
 
 logger = logging.getLogger("flotilla.worker")
 
@@ -59,12 +67,14 @@ class Invocation:
         ends_ms: When Lambda will kill it.
         overruns: Agents' code still running on a thread after its time. A thread cannot be stopped,
             so while there are any the process must not outlive the invocation.
+        roster: The attempts under way.
     """
 
     worker: str
     began_ms: int
     ends_ms: int
     overruns: Overruns = field(default_factory=Overruns)
+    roster: Roster = field(default_factory=Roster)
 
     def fresh(self, now_ms: int) -> bool:
         """Another invocation would have no more time than this one."""
@@ -94,6 +104,9 @@ class AttemptTools:
         run_agent: Runs plain agents on threads of their own, so that they cannot starve the log.
         random: Draws jitter.
         integrations: Makes (or returns) what calls to integrations go through; None where there are none.
+        models: The same for calls to language models.
+        budgets: The same for what these may cost.
+        lanes: The lanes that tasks which agents submit may be put on; None where they may submit none.
     """
 
     log: EventLog
@@ -109,6 +122,9 @@ class AttemptTools:
     watchdog: Watchdog
     random: random.Random
     integrations: Callable[[], IntegrationDesk] | None = None
+    models: Callable[[], ModelDesk] | None = None
+    budgets: Callable[[], BudgetDesk] | None = None
+    lanes: DeployedLanes | None = None
 
 
 class AttemptRunner:
@@ -135,11 +151,17 @@ class AttemptRunner:
         budget = agent_budget_seconds(spec.timeout_seconds, remaining)
         if budget < spec.timeout_seconds and not self._invocation.fresh(self._clock.now_ms()):
             return Again(0)  # what ran before it took the time; a fresh invocation has more
+        with self._invocation.roster.seat(message.tenant, message.agent) as seat:
+            return await self._run(delivery, message, spec, seat, solo=solo)
+
+    async def _run(
+        self, delivery: Delivery, message: TaskMessage, spec: AgentSpec, seat: Seat, *, solo: bool
+    ) -> Outcome | str:
         try:
             claim = await self._claims.claim(delivery, message, spec, ends_ms=self._invocation.ends_ms, solo=solo)
             match claim:
                 case Claimed():
-                    return await self._attempt(message, spec, claim)
+                    return await self._attempt(message, spec, claim, seat)
                 case Finished(why, succeeded):
                     if succeeded is not None and message.session is not None:
                         # Who committed the result may have died before its turns were in the session.
@@ -170,7 +192,7 @@ class AttemptRunner:
         """See `Claims.is_suspect`."""
         return await self._claims.is_suspect(message)
 
-    async def _attempt(self, message: TaskMessage, spec: AgentSpec, claimed: Claimed) -> Outcome:
+    async def _attempt(self, message: TaskMessage, spec: AgentSpec, claimed: Claimed, seat: Seat) -> Outcome:
         began_ms = self._clock.now_ms()
         key = f"{message.task_id}/{claimed.attempt}"
         self._tools.watchdog.arm(key, claimed.lease_until_ms)
@@ -179,8 +201,12 @@ class AttemptRunner:
         output: dict[str, Any] = {}
         turns: Sequence[Turn] = ()
         threads = AgentThreads(self._tools.run_agent, self._invocation.overruns)
+        waits = claimed.attempt - 1 - claimed.charged
+        if better_apart(claimed.charged, waits):
+            seat.keep_apart()
+        models = ModelsOfAttempt(self._tools.models, spec, message, claimed.attempt, seat, waits)
         try:
-            output, turns = await self._output(message, spec, claimed, threads)
+            output, turns = await self._output(message, spec, claimed, threads, models)
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -188,7 +214,7 @@ class AttemptRunner:
             failure = verdict_of(error)
         finally:
             now_ms = self._clock.now_ms()
-            usage = {"duration_ms": now_ms - began_ms, "billed_ms": self._meter.stop(key, now_ms)}
+            usage = {"duration_ms": now_ms - began_ms, "billed_ms": self._meter.stop(key, now_ms), **models.usage()}
             # The agent has stopped, or what it left on a thread ends with the invocation: nothing of it
             # can outlive the lease. What follows is fenced by its condition, however long it takes.
             self._tools.watchdog.disarm(key)
@@ -215,7 +241,7 @@ class AttemptRunner:
         return math.ceil((self._invocation.ends_ms - self._clock.now_ms()) / 1000 + SKEW_SECONDS)
 
     async def _output(
-        self, message: TaskMessage, spec: AgentSpec, claimed: Claimed, threads: AgentThreads
+        self, message: TaskMessage, spec: AgentSpec, claimed: Claimed, threads: AgentThreads, models: ModelsOfAttempt
     ) -> tuple[dict[str, Any], Sequence[Turn]]:
         """The result's payload, and what goes into the session with it."""
         if claimed.late(self._clock.now_ms()):
@@ -230,7 +256,7 @@ class AttemptRunner:
         except ValidationError as error:
             raise PermanentError(summary_of(error), code="invalid_input") from error
         memory = self._memory(message)
-        result = await self._call(definition, task, message, claimed, threads, memory)
+        result = await self._call(definition, task, message, claimed, threads, memory, models)
         try:
             checked = definition.output_adapter.validate_python(result)
             plain = definition.output_adapter.dump_python(checked, mode="json", by_alias=True)
@@ -254,7 +280,30 @@ class AttemptRunner:
         if desk is None:
             return None
         spec = self._tools.catalog.get(message.agent)
-        return IntegrationsOfAttempt(desk, spec, message, claimed.ends_ms, supervision)
+        return IntegrationsOfAttempt(
+            desk, spec, message, claimed.ends_ms, supervision, claimed.attempt - 1 - claimed.charged
+        )
+
+    def _spending(self, claimed: Claimed) -> SpendingOfAttempt | None:
+        desk = self._tools.budgets
+        return None if desk is None else SpendingOfAttempt(desk, claimed.message, claimed.attempt)
+
+    def _children(self, claimed: Claimed, supervision: Supervision) -> ChildTasks | None:
+        tools = self._tools
+        if tools.lanes is None:
+            return None
+        return ChildTasks(
+            submit=SubmitService(
+                log=tools.log, dispatch=tools.dispatch, claim_check=tools.claim_check, clock=tools.clock
+            ),
+            catalog=tools.catalog,
+            lanes=tools.lanes,
+            # As the log stands where it was read: the message may be from before a correction of the input.
+            message=claimed.message,
+            attempt=claimed.attempt,
+            supervision=supervision,
+            clock=tools.clock,
+        )
 
     async def _call(
         self,
@@ -264,6 +313,7 @@ class AttemptRunner:
         claimed: Claimed,
         threads: AgentThreads,
         memory: SessionMemory | None,
+        models: ModelsOfAttempt,
     ) -> Any:
         supervision = Supervision(
             gate=self._tools.gate,
@@ -285,6 +335,8 @@ class AttemptRunner:
             run_sync=threads,
             logger=logger,
             integrations=self._integrations(message, claimed, supervision),
+            models=models.llm(claimed.ends_ms, supervision, self._spending(claimed)),
+            children=self._children(claimed, supervision),
         )
         seconds = max(0.0, (claimed.ends_ms - self._clock.now_ms()) / 1000)
         timeout = asyncio.timeout(seconds)

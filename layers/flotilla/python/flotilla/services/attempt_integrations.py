@@ -26,6 +26,7 @@ class IntegrationsOfAttempt:
         message: The task's message.
         ends_ms: When the attempt is stopped.
         supervision: Says whether it may go on.
+        waits: How often the task was put aside before, at the cost of no attempt.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class IntegrationsOfAttempt:
         message: TaskMessage,
         ends_ms: int,
         supervision: Supervision,
+        waits: int = 0,
     ) -> None:
         self._desk = desk
         self._spec = spec
         self._message = message
         self._ends_ms = ends_ms
         self._supervision = supervision
+        self._waits = waits
         self._effects = EffectScope()
 
     def client(self, name: str) -> IntegrationClient:
@@ -54,5 +57,6 @@ class IntegrationsOfAttempt:
             supervisor=self._supervision,
             idempotency_key=partial(idempotency_key, self._message.task_id),
             effects=self._effects,
+            waits=self._waits,
         )
         return self._desk().client(name, self._spec.integrations, caller)

@@ -77,7 +77,9 @@ class BatchService:
 
     async def run(self, deliveries: Sequence[Delivery], invocation: Invocation) -> BatchResult:
         """Run a batch and say which messages are done."""
-        return await _Batch(self._tools, invocation).run(deliveries)
+        result = await _Batch(self._tools, invocation).run(deliveries)
+        await invocation.roster.close()
+        return result
 
 
 class _Batch:

@@ -2,11 +2,13 @@
 
 A call counts against its task, against every task above it and against its tenant's day, all of them or none: so what a
 task hands on to others cannot cost more than it may itself. The budgets are written one after the other, the narrowest
-first; one that refuses undoes those before it, and what a crash leaves reserved lapses. (A transaction over all of them
-would cost twice as much, and be cancelled whenever two calls of one tenant meet.)
+first; one that refuses undoes those before it. (A transaction over all of them would cost twice as much, and be
+cancelled whenever two calls of one tenant meet.) What a crash leaves reserved counts as spent: the call may have been
+made, and will be charged.
 
-Failure policy: open, within bounds. While the store does not answer, a process lets calls through for a small part of
-each cap, and puts what they cost down as soon as it does.
+Failure policy: open, within bounds. A call whose answer is lost is made again: it tells what it had come to. While the
+store does not answer at all, a process lets calls through for a small part of each cap, as far as it was not used when
+it was last seen, and puts what they cost down as soon as it answers.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from flotilla.budget_ports import BudgetStore
+from flotilla.budget_ports import BudgetStore, Reservation, Scope
 from flotilla.clock import Clock
 from flotilla.errors import BudgetExceededError, BudgetParkedError, RetryableError
+from flotilla.metric_ports import Metrics, NoMetrics
 from flotilla.primitives.budget import (
     Account,
     Change,
@@ -38,56 +42,26 @@ from flotilla.primitives.budget import (
 from flotilla.primitives.parking import release_seconds
 from flotilla.primitives.token_bucket import SKEW_MS
 
+T = TypeVar("T")
+
 logger = logging.getLogger("flotilla.budgets")
 
 _TRIES = 8
 _PATIENCE_SECONDS = 1.0
+_FAILURES = 3
+_FAILED_PAUSE_SECONDS = 0.05
+"""After so many calls in a row that failed the store counts as down; before that each is made again."""
+
 _BLIND_MS = 1000
 _BLIND_PERCENT = 5
 _BLIND_WAIT_SECONDS = 30.0
 _SHORTEST_WAIT_SECONDS = 1.0
-_LONGEST_WAIT_SECONDS = 900.0
+_LONGEST_WAIT_SECONDS = 3600.0
+"""However long a budget still lasts: somebody may raise it meanwhile."""
+
 _RESERVED_WAIT_SECONDS = 15.0
 _MOST_OWED = 1000
 _KNOWN_SCOPES = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A budget that a call counts against.
-
-    Attributes:
-        name: `task#<id>` or `tenant-day#<tenant>#<date>`.
-        cap: In millionths of a dollar; None to count only.
-        parks: What to do once it is spent: wait for its end, or refuse.
-        ends_at_ms: When another takes its place, as a day does; None for never.
-        kept_seconds: How long it is kept after its last change.
-    """
-
-    name: str
-    cap: int | None
-    parks: bool = False
-    ends_at_ms: int | None = None
-    kept_seconds: int = 40 * 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What a call may cost.
-
-    Attributes:
-        id: Given by the caller; the same for every try of the same call.
-        hold: What is reserved, and until when.
-        level: `frugal` where the call should take the cheaper way if there is one.
-        scopes: The budgets that it counts against.
-        blind: Names of those that did not answer.
-    """
-
-    id: str
-    hold: Hold
-    level: Level
-    scopes: tuple[Scope, ...]
-    blind: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +83,30 @@ class Budgets:
         clock: The machine's clock.
         random: Draws jitter.
         skew_ms: How wrong the fleet's clocks may be, either way.
+        patience_seconds: The store counts as down when an answer takes longer.
+        metrics: Counts when the store does not answer.
     """
 
-    def __init__(self, store: BudgetStore, clock: Clock, random: random.Random, *, skew_ms: int = SKEW_MS) -> None:
+    def __init__(
+        self,
+        store: BudgetStore,
+        clock: Clock,
+        random: random.Random,
+        *,
+        skew_ms: int = SKEW_MS,
+        patience_seconds: float = _PATIENCE_SECONDS,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._random = random
         self._skew_ms = skew_ms
+        self._patience_seconds = patience_seconds
+        self._metrics = metrics or NoMetrics()
+        self._under_way: set[asyncio.Future[Any]] = set()
         self._known: dict[str, Account] = {}
         self._blind_until_ms: int | None = None
+        self._failures = 0
         self._blindly: dict[str, int] = {}
         self._owed: deque[_Owed] = deque(maxlen=_MOST_OWED)
 
@@ -130,34 +119,69 @@ class Budgets:
             reservation_id: Of the call; another one for every call.
             scopes: The budgets, the narrowest first.
             amount: In millionths of a dollar.
-            lease_seconds: The longest that the call takes; after that a reservation that was not settled lapses.
+            lease_seconds: The longest that the call takes. What is not settled an hour after that counts as spent.
 
         Raises:
             BudgetExceededError: A budget that refuses is spent.
             BudgetParkedError: A budget that parks is spent.
         """
+        work = self._surely(self._reserve_all(reservation_id, scopes, amount, lease_seconds))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._surely(self._undo(work))
+            raise
+
+    async def commit(self, reservation: Reservation, cost: int) -> None:
+        """Put what a call really cost in the place of what was reserved. Done again it changes nothing."""
+        await asyncio.shield(self._surely(self._commit(reservation, cost)))
+
+    async def release(self, reservation: Reservation) -> None:
+        """Nothing was called after all."""
+        await asyncio.shield(self._surely(self._release(reservation)))
+
+    async def flush(self) -> None:
+        """Finish what was begun: between two invocations a process stands still."""
+        while self._under_way:
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._pay_owed()
+
+    def _surely(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+        """Have `work` done to its end, whatever becomes of who asked for it: a reservation must not be left behind."""
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def _undo(self, work: asyncio.Future[Reservation]) -> None:
+        try:
+            reservation = await work
+        except (BudgetExceededError, BudgetParkedError):
+            return
+        await self._release(reservation)
+
+    async def _reserve_all(
+        self, reservation_id: str, scopes: Sequence[Scope], amount: int, lease_seconds: float
+    ) -> Reservation:
         await self._pay_owed()
         hold = Hold(amount, self._clock.now_ms() + int(lease_seconds * 1000))
         stands = Level.OK
         blind: set[str] = set()
-        held: list[Scope] = []
+        asked: list[Scope] = []
         try:
             for scope in scopes:
                 found = await self._reserve(scope, reservation_id, hold)
                 if found is None:
                     self._let_blindly(scope, amount)
                     blind.add(scope.name)
-                    continue
-                held.append(scope)
-                stands = max(stands, found, key=list(Level).index)
+                asked.append(scope)
+                stands = max(stands, found or Level.OK, key=list(Level).index)
         except (BudgetExceededError, BudgetParkedError):
-            for scope in reversed(held):
-                await self._settle(scope, reservation_id, hold, 0)
+            await self._release(Reservation(reservation_id, hold, stands, tuple(reversed(asked)), frozenset(blind)))
             raise
         return Reservation(reservation_id, hold, stands, tuple(scopes), frozenset(blind))
 
-    async def commit(self, reservation: Reservation, cost: int) -> None:
-        """Put what a call really cost in the place of what was reserved. Done again it changes nothing."""
+    async def _commit(self, reservation: Reservation, cost: int) -> None:
         for scope in reservation.scopes:
             if scope.name in reservation.blind:
                 self._owed.append(_Owed(scope, reservation.id, reservation.hold, cost, unreserved=True))
@@ -165,11 +189,12 @@ class Budgets:
                 await self._settle(scope, reservation.id, reservation.hold, cost)
         await self._pay_owed()
 
-    async def release(self, reservation: Reservation) -> None:
-        """Nothing was called after all."""
+    async def _release(self, reservation: Reservation) -> None:
         for scope in reservation.scopes:
             if scope.name in reservation.blind:
                 self._blindly[scope.name] = self._blindly.get(scope.name, 0) - reservation.hold.amount
+                # It may be reserved there all the same: an answer may have been lost.
+                self._owed.append(_Owed(scope, reservation.id, reservation.hold, 0))
             else:
                 await self._settle(scope, reservation.id, reservation.hold, 0)
 
@@ -184,7 +209,7 @@ class Budgets:
                 return level(known, scope.cap)
             if isinstance(planned, Spent):
                 if refused or scope.name not in self._known:
-                    raise self._spent(scope, planned)
+                    raise self._spent(scope, planned, hold.amount)
                 # What was seen last may be long ago, and settled since: begun anew with what the store says now.
                 del self._known[scope.name]
                 refused = True
@@ -194,12 +219,7 @@ class Budgets:
                     return None
                 continue
             return level(self._known[scope.name], scope.cap)
-        raise BudgetParkedError(
-            f"budget {scope.name} is in great demand",
-            scope=scope.name,
-            retry_after_seconds=release_seconds(_SHORTEST_WAIT_SECONDS, self._random.random()),
-            code="budget_contended",
-        )
+        raise self._parked(scope, "is in great demand", _SHORTEST_WAIT_SECONDS, "budget_contended")
 
     async def _settle(self, scope: Scope, reservation_id: str, hold: Hold, cost: int) -> None:
         if not await self._try_settle(scope, reservation_id, hold, cost):
@@ -211,11 +231,15 @@ class Budgets:
         # What is known may be of before the reservation, or forgotten.
         planned: Settle | Settled = Settle(reservation_id, known.holds.get(reservation_id, hold), cost)
         for _ in range(_TRIES):
-            if isinstance(planned, Settled) or await self._change(scope, planned):
+            if isinstance(planned, Settled):
                 return True
-            if self._is_blind():
-                return False
-            planned = plan_settle(self._known[scope.name], reservation_id, cost)
+            match await self._change(scope, planned):
+                case True:
+                    return True
+                case False:
+                    planned = plan_settle(self._known[scope.name], reservation_id, cost)
+                case None if self._is_blind():
+                    return False
         return False
 
     async def _pay_owed(self) -> None:
@@ -237,23 +261,30 @@ class Budgets:
         self._blindly.pop(owed.scope.name, None)
         return True
 
-    async def _change(self, scope: Scope, change: Change) -> bool:
-        """One write; where it was not done, what is known has changed, or the store does not answer."""
+    async def _change(self, scope: Scope, change: Change) -> bool | None:
+        """One write: whether it was done; None where nobody knows. Where it was not, what is known has changed."""
         if self._is_blind():
-            return False
+            return None
         expires_at = self._clock.now_ms() // 1000 + scope.kept_seconds
         try:
-            answer = await asyncio.wait_for(self._store.change(scope.name, change, expires_at), _PATIENCE_SECONDS)
+            work = self._store.change(scope.name, change, expires_at)
+            answer = await asyncio.wait_for(work, self._patience_seconds)
         except (RetryableError, TimeoutError) as error:
+            self._failures += 1
+            if self._failures < _FAILURES and isinstance(error, RetryableError):
+                await self._clock.sleep(_FAILED_PAUSE_SECONDS)
+                return None
             if self._blind_until_ms is None:
                 code = error.code if isinstance(error, RetryableError) else "budgets_slow"
                 extra = {"protection": "budget", "scope": scope.name, "code": code}
                 logger.warning("protection unavailable", extra=extra)
+            self._metrics.count("ProtectionUnavailable", protection="budget")
             self._blind_until_ms = self._clock.now_ms() + _BLIND_MS
-            return False
+            return None
         if self._blind_until_ms is not None:
             logger.info("protection available again", extra={"protection": "budget"})
         self._blind_until_ms = None
+        self._failures = 0
         self._known.pop(scope.name, None)
         self._known[scope.name] = after(change, answer.before) if answer.done else answer.before
         if len(self._known) > _KNOWN_SCOPES:
@@ -264,28 +295,45 @@ class Budgets:
         if scope.cap is None:
             return
         so_far = self._blindly.get(scope.name, 0)
-        if so_far + amount > scope.cap * _BLIND_PERCENT // 100 and so_far > 0:
-            raise BudgetParkedError(
-                f"budget {scope.name} does not answer",
-                scope=scope.name,
-                retry_after_seconds=release_seconds(_BLIND_WAIT_SECONDS, self._random.random()),
-                code="budget_unavailable",
-            )
+        last_seen = self._known.get(scope.name, Account()).used
+        many = so_far > 0 and so_far + amount > scope.cap * _BLIND_PERCENT // 100
+        if many or last_seen + so_far + amount > scope.cap:
+            raise self._parked(scope, "does not answer", _BLIND_WAIT_SECONDS, "budget_unavailable")
         self._blindly[scope.name] = so_far + amount
 
-    def _spent(self, scope: Scope, spent: Spent) -> BudgetExceededError | BudgetParkedError:
-        message = f"budget {scope.name} is spent"
+    def _spent(self, scope: Scope, spent: Spent, amount: int) -> BudgetExceededError | BudgetParkedError:
+        if scope.cap is not None and amount > scope.cap:
+            message = f"a call that may cost {dollars(amount)} is more than {_named(scope)} allows in all"
+            return BudgetExceededError(message, scope=scope.name, code="budget_too_small")
         if spent.free_at_ms is None and not scope.parks:
-            return BudgetExceededError(message, scope=scope.name)
+            return BudgetExceededError(f"{_named(scope)} is spent", scope=scope.name)
         now_ms = self._clock.now_ms()
-        wait = _LONGEST_WAIT_SECONDS
         if spent.free_at_ms is not None:
             # It is all spoken for, not spent: most calls cost less than was reserved for them, and end long before.
             wait = min((spent.free_at_ms - now_ms) / 1000, _RESERVED_WAIT_SECONDS)
-        elif scope.ends_at_ms is not None:
-            wait = (scope.ends_at_ms - now_ms) / 1000
-        seconds = release_seconds(max(_SHORTEST_WAIT_SECONDS, wait), self._random.random())
-        return BudgetParkedError(message, scope=scope.name, retry_after_seconds=seconds)
+            return self._parked(scope, "is spoken for by calls under way", wait, "budget_reserved")
+        wait = _LONGEST_WAIT_SECONDS
+        if scope.ends_at_ms is not None:
+            wait = min(wait, (scope.ends_at_ms - now_ms) / 1000)
+        return self._parked(scope, "is spent", wait)
+
+    def _parked(self, scope: Scope, why: str, wait_seconds: float, code: str | None = None) -> BudgetParkedError:
+        seconds = release_seconds(max(_SHORTEST_WAIT_SECONDS, wait_seconds), self._random.random())
+        return BudgetParkedError(f"{_named(scope)} {why}", scope=scope.name, retry_after_seconds=seconds, code=code)
 
     def _is_blind(self) -> bool:
         return self._blind_until_ms is not None and self._clock.now_ms() < self._blind_until_ms
+
+
+def dollars(micros: int) -> str:
+    """An amount as a person reads it, with all its digits and no more."""
+    whole, rest = divmod(micros, 1_000_000)
+    digits = f"{rest:06}".rstrip("0").ljust(2, "0")
+    return f"${whole}.{digits}"
+
+
+def _named(scope: Scope) -> str:
+    """What a budget is called in errors, which the task's client reads."""
+    kind, _, rest = scope.name.partition("#")
+    whose = f"of task {rest}" if kind == "task" else f"of the tenant's day {rest.rpartition('#')[2]}"
+    return f"the budget {whose}" + ("" if scope.cap is None else f" ({dollars(scope.cap)})")

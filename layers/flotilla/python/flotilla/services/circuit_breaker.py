@@ -41,11 +41,14 @@ from flotilla.primitives.circuit import (
 )
 from flotilla.primitives.circuit_guard import FAILURES, LocalGuard
 from flotilla.primitives.circuit_policy import CircuitPolicy
-from flotilla.primitives.circuit_window import SubBucket, Window
+from flotilla.primitives.circuit_recovery import eased, usual_per_minute
+from flotilla.primitives.circuit_window import OK, SubBucket, Window
 from flotilla.services.circuit_reports import Call, CallReports
 from flotilla.services.circuit_view import CircuitView, LoggedTransitions, PatientCircuits
 
 _JUDGE_GAP_MS = 100
+_REPORT_LATENESS = 1.5
+"""Of the time between two reports, what the oldest call in one may be old."""
 _FIRST_DENIAL_MS = 500
 _LONGEST_DENIAL_MS = 5_000
 _LARGEST_EXPONENT = 8
@@ -105,6 +108,7 @@ class CircuitBreaker:
         self._denials = 0
         self._denied_until_ms = 0
         self._denied_version = 0
+        self._passed_ms: int | None = None
         self._judged_ms: int | None = None
         self._judge_again_ms: int | None = None
 
@@ -166,6 +170,7 @@ class CircuitBreaker:
             self._view.suspect(now_ms)
         elif outcome is CallOutcome.OK:
             self._guard.passed()
+            self._passed_ms = now_ms
         at_once = self._reports.end(passage.call, outcome, taken_ms, now_ms, self._guard.streak)
         if passage.lease is not None:
             await self._probed(passage, passage.lease, outcome, taken_ms)
@@ -183,9 +188,32 @@ class CircuitBreaker:
         if self._reports.overdue(self._clock.now_ms()) or (everything and self._reports.waiting):
             await self._report(judge=False)
 
+    @property
+    def known(self) -> CircuitRecord:
+        """The circuit as it was when it was last looked at, for a call or otherwise."""
+        return self._view.record
+
     async def state(self) -> CircuitRecord:
         """The circuit as this environment knows it, at most `state_ttl_ms` and a quarter old."""
         return await self._current()
+
+    async def succeeded_since(self, since_ms: int) -> bool:
+        """Whether a call ended well since then, here or, as far as it was reported, anywhere in the fleet.
+
+        A read of the window, unless one from here did. False where the store does not answer: nobody knows.
+        """
+        if self._passed_ms is not None and self._passed_ms >= since_ms:
+            return True
+        # What is reported may have ended as long before as a report takes: only what surely ended since then counts.
+        surely_ms = since_ms + int(self._policy.report_every_ms * _REPORT_LATENESS)
+        if surely_ms > self._clock.now_ms():
+            return False
+        try:
+            found = await self._store.window(self._circuit, surely_ms)
+        except RetryableError as error:
+            self._view.unavailable(error.message)
+            return False
+        return any(bucket.columns.get(OK, 0) > 0 for bucket in found)
 
     async def _current(self) -> CircuitRecord:
         record = await self._view.fresh()
@@ -298,12 +326,15 @@ class CircuitBreaker:
         if judgement.reason is None:
             return
         reason, by = judgement.reason, self._environment
+        usual = usual_per_minute(found, now_ms, self._policy, record.counts_from_ms)
+        if eased(record, now_ms) is not None:
+            usual = record.usual_per_minute  # what was let through lately is more, or less, than usual
 
         def trip(known: CircuitRecord) -> CircuitRecord | None:
             # From this record only: a step that somebody made meanwhile was made knowing more.
             if known.version != record.version:
                 return None
-            return tripped(known, self._clock.now_ms(), self._policy, reason=reason, by=by)
+            return tripped(known, self._clock.now_ms(), self._policy, reason=reason, by=by, usual_per_minute=usual)
 
         await self._view.move(trip)
 

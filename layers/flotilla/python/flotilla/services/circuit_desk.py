@@ -64,6 +64,20 @@ class CircuitDesk:
         names = sorted({*self._policies, *await self._store.names()})
         return list(await asyncio.gather(*(self.one(name) for name in names)))
 
+    async def find(self, name: str) -> str | None:
+        """The whole name of a circuit, given it or what comes after its `#`; None where no one circuit is meant.
+
+        Raises:
+            RetryableError: The store did not answer.
+        """
+        if name in self._policies:
+            return name
+        known = {*self._policies, *await self._store.names()}
+        if name in known:
+            return name
+        meant = [each for each in known if each.partition("#")[2] == name]
+        return meant[0] if len(meant) == 1 else None
+
     async def one(self, circuit: str) -> CircuitReading:
         """The circuit as it is now.
 

@@ -16,6 +16,7 @@ from flotilla.circuit_ports import CircuitStore, ProbeLease, Transition, Transit
 from flotilla.clock import Clock
 from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.primitives.circuit import CircuitRecord, CircuitState
+from flotilla.primitives.circuit_pace import Pace
 from flotilla.primitives.circuit_policy import CircuitPolicy
 from flotilla.primitives.circuit_window import SubBucket
 
@@ -28,8 +29,11 @@ Step = Callable[[CircuitRecord], CircuitRecord | None]
 PATIENCE_SECONDS = 1.0
 """Longest that a call waits for the store, each time that it needs it."""
 
-_LOOK_GAP_MS = 100
+_LOOK_GAP_MS = 25
 """However often calls fail, the store is not asked more often."""
+
+_EARLY = 0.5
+"""From this part of its time on, a state is looked at anew before a call that ends a long pause (`Pace`)."""
 
 _BUSY_PER_SECOND = 8.0
 """From so many calls a second on, an answer serves as long as it may. Where there are fewer it serves for less time, so
@@ -140,6 +144,7 @@ class CircuitView:
         self._asked_ms: int | None = None
         self._good_for_ms = 0
         self._calls = 0
+        self._pace = Pace()
         self._failed_ms: int | None = None
         self._reading: asyncio.Task[None] | None = None
         self._reading_ms = 0
@@ -155,6 +160,8 @@ class CircuitView:
         now_ms = self._clock.now_ms()
         self._calls += 1
         age_ms = None if self._asked_ms is None else now_ms - self._asked_ms
+        if self._pace.begins(now_ms) and age_ms is not None and age_ms >= _EARLY * self._good_for_ms:
+            self._good_for_ms = 0  # for all who come until it is known
         if age_ms is None or not 0 <= age_ms < self._good_for_ms:
             await self.look(consistent=False)
         elif age_ms >= _LOOK_GAP_MS and self._failed_since(now_ms - age_ms):
@@ -254,7 +261,7 @@ class CircuitView:
         busy = min(1.0, self._calls * 1000 / since_ms / _BUSY_PER_SECOND)
         self._calls = 0
         self._asked_ms = asked_ms
-        longest_ms = self._policy.state_ttl_ms * (1 + self._random.random() / 4)
+        longest_ms = self._policy.state_ttl_ms * (1.15 + self._random.random() / 10)
         self._good_for_ms = max(int(longest_ms * busy), min(_SHORTEST_MS, self._policy.state_ttl_ms))
 
     async def _tell(self, transition: Transition) -> None:

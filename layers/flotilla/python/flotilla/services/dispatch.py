@@ -41,6 +41,10 @@ def message_for(state: TaskState) -> TaskMessage:
         input=state.input,
         trace=state.trace,
         not_before_ms=wake_ms(due_ms, state.deadline_ms),
+        root=state.root,
+        depth=state.depth,
+        revision=state.revision,
+        budgets=state.budgets,
     )
 
 

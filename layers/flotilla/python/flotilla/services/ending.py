@@ -103,7 +103,7 @@ class Endings:
         if failure.revoked:
             raise AttemptRevokedError("another worker owns this task")
         if failure.parked:
-            return await self._park(claimed, failure, not_before_seconds)
+            return await self._park(claimed, failure, usage, not_before_seconds)
         error = failure.error.to_json()
         charged = claimed.charged + 1
         if not failure.error.retryable or charged >= claimed.max_attempts:
@@ -122,11 +122,15 @@ class Endings:
         await claimed.journal.append(Kind.ATTEMPT_FAILED, body)
         return self._in_place(claimed, next_ms, not_before_seconds)
 
-    async def _park(self, claimed: Claimed, failure: Verdict, not_before_seconds: int) -> Outcome:
+    async def _park(
+        self, claimed: Claimed, failure: Verdict, usage: dict[str, Any], not_before_seconds: int
+    ) -> Outcome:
         wait = release_seconds(failure.at_least_seconds or 0.0, self._random.random())
         after_seconds = max(math.ceil(wait), not_before_seconds, _SHORTEST_PARKING_SECONDS)
         next_ms = self._in_seconds(after_seconds)
         body = {"reason": failure.error.code, "detail": failure.error.message, "next_attempt_ms": next_ms}
+        if "model_calls" in usage:
+            body["usage"] = usage  # it has cost something already
         await claimed.journal.append(Kind.PARKED, body)
         if claimed.message.session is not None or after_seconds <= IN_PLACE_SECONDS:
             return self._in_place(claimed, next_ms, not_before_seconds)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from flotilla.clock import Clock
 from flotilla.errors import RetryableError
-from flotilla.limit_ports import LimitSettings
-from flotilla.primitives.token_bucket import Limit
+from flotilla.metric_ports import Metrics, NoMetrics
+
+if TYPE_CHECKING:
+    from flotilla.limit_ports import LimitSettings
+    from flotilla.primitives.token_bucket import Limit
 
 logger = logging.getLogger("flotilla.limits")
 
@@ -32,11 +36,18 @@ class LimitBoard:
         clock: Tells how old an answer is.
         ttl_ms: How old an answer may be, counted from when it was asked for.
         patience_seconds: A store that has not answered by then counts as one that is down.
+        metrics: Counts reads that were not answered.
     """
 
     def __init__(
-        self, settings: LimitSettings, clock: Clock, ttl_ms: int = TTL_MS, patience_seconds: float = _PATIENCE_SECONDS
+        self,
+        settings: LimitSettings,
+        clock: Clock,
+        ttl_ms: int = TTL_MS,
+        patience_seconds: float = _PATIENCE_SECONDS,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or NoMetrics()
         self._settings = settings
         self._clock = clock
         self._ttl_ms = ttl_ms
@@ -46,11 +57,20 @@ class LimitBoard:
         self._reading: asyncio.Lock | None = None
         self._down = False
 
-    async def limit(self, name: str, declared: Limit | None) -> Limit | None:
-        """The limit of that name: as set, else as declared."""
+    async def limit(self, name: str, declared: Limit | None, each: str | None = None) -> Limit | None:
+        """The limit of that name: as set for it, else as set for each of its kind, else as declared.
+
+        Args:
+            name: Of the limit, e.g. `client#k1`.
+            declared: What holds where nothing is set.
+            each: The name under which its kind is set, e.g. `client`; None where it has none.
+        """
         if not self._fresh():
             await self._refresh()
-        return self._known.get(name, declared)
+        found = self._known.get(name)
+        if found is None and each is not None:
+            found = self._known.get(each)
+        return declared if found is None else found
 
     async def all(self, declared: Mapping[str, Limit]) -> dict[str, Limit]:
         """Every limit in force, given those declared."""
@@ -77,6 +97,7 @@ class LimitBoard:
                     code = error.code if isinstance(error, RetryableError) else "limit_settings_slow"
                     extra = {"protection": "limit_settings", "code": code, "known": len(self._known)}
                     logger.warning("protection unavailable", extra=extra)
+                self._metrics.count("ProtectionUnavailable", protection="limit")
                 self._down = True
                 return
             self._good_from_ms = asked_ms

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from flotilla.clock import Clock
 from flotilla.errors import RetryableError
 from flotilla.limit_ports import BucketStore, Drawn
+from flotilla.metric_ports import Metrics, NoMetrics
 from flotilla.primitives.token_bucket import (
     SKEW_MS,
     TOKEN_MILLI,
@@ -28,6 +29,7 @@ from flotilla.primitives.token_bucket import (
     Shift,
     Wish,
     after,
+    credited_milli,
     level_milli,
     matures_after_ms,
     ms_to_credit,
@@ -46,6 +48,8 @@ _BLIND_MS = 1000
 _KEPT_SECONDS = 86_400
 _FROZEN_MS = 1000
 _MOST_OTHERS = 1000
+_NEWCOMER_MS = 5000
+_MOST_DOUBLINGS = 12
 _FEW = 8
 """With less in a bucket than that many draws it is as good as empty: what is drawn now is next to nothing."""
 
@@ -61,6 +65,7 @@ class BucketTools:
         elapsed_ms: A clock that nobody sets.
         skew_ms: How wrong the fleet's clocks may be, either way.
         leasing: How far to draw in advance.
+        metrics: Counts asks that the store did not answer.
     """
 
     store: BucketStore
@@ -69,6 +74,7 @@ class BucketTools:
     elapsed_ms: Callable[[], int]
     skew_ms: int = SKEW_MS
     leasing: Leasing = Leasing()  # noqa: RUF009 - frozen
+    metrics: Metrics = NoMetrics()  # noqa: RUF009 - has no state
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,10 @@ class LimitBucket:
         self._others_now = 0
         self._others_use = 0
         self._insists_until_ms: int | None = None
+        self._asked_ms: int | None = None
+        self._drew = False
+        self._used_milli = 0
+        self._in_vain = 0
         self._blind_until_ms: int | None = None
         self._guard: Bucket | None = None
         self._last_times: tuple[int, int] | None = None
@@ -120,13 +130,13 @@ class LimitBucket:
         """Get tokens that may be used within `patience_ms`."""
         self._notice_freeze()
         found = self._from_leases(need_milli, patience_ms)
-        if found is not None:
-            return found
-        async with self._lock:
-            found = self._from_leases(need_milli, patience_ms)
-            if found is None:
-                await self._look()
-                found = await self._draw(limit, need_milli, patience_ms)
+        if found is None:
+            async with self._lock:
+                found = self._from_leases(need_milli, patience_ms)
+                if found is None:
+                    await self._look()
+                    found = await self._draw(limit, need_milli, patience_ms)
+        self._asked_ms = self._tools.elapsed_ms()
         return found
 
     def short(self, limit: Limit, need_milli: int, patience_ms: int) -> Short | None:
@@ -135,7 +145,9 @@ class LimitBucket:
         ripe = self._leases.ripe_after_ms(need_milli, now_ms)
         if ripe is not None:
             return Short(ripe) if ripe > patience_ms else None
-        if self._known is None or self._is_blind(now_ms) or self._insists(now_ms):
+        if self._known is None or self._is_blind(now_ms) or self._queues(now_ms):
+            return None
+        if self._known.rate_per_minute != limit.rate_per_minute:
             return None
         lacking = need_milli - self._leases.held_milli(now_ms)
         refused = plan(self._known, limit, Wish(lacking, lacking, patience_ms, 0), self._reckoned_ms())
@@ -197,16 +209,18 @@ class LimitBucket:
         if ripe > patience_ms:
             return Short(ripe)
         self._leases.use(need_milli)
+        self._used_milli += need_milli
         return Taken(ripe)
 
     async def _draw(self, limit: Limit, need_milli: int, patience_ms: int) -> Taken | Short:
+        looked = self._in_vain == 0
         for tried in range(_TRIES):
             now_ms = self._tools.elapsed_ms()
             if self._is_blind(now_ms):
                 return self._by_guard(limit, need_milli, patience_ms)
             lacking = need_milli - self._leases.held_milli(now_ms)
             reckoned = self._reckoned_ms()
-            wish = self._wish(limit, need_milli, lacking, patience_ms, now_ms)
+            wish, queueing = self._wish(limit, need_milli, lacking, patience_ms, now_ms)
             draw = plan(
                 self._known,
                 limit,
@@ -216,46 +230,77 @@ class LimitBucket:
                 others=self._others_use,
                 just_seen=tried > 0,
             )
+            if not looked and not isinstance(draw, Refuse):
+                # More wait for a place than there are places: one sees first whether there is one.
+                looked = True
+                await self._look(again=True)
+                continue
             if isinstance(draw, Refuse):
+                if self._known is not None and self._known.rate_per_minute != limit.rate_per_minute:
+                    # What is missing is credited at the new rate from now on, not once there is enough at the old one.
+                    rebase = plan(self._known, limit, Wish(0, 0, 0, 0), reckoned, skew_ms=self._tools.skew_ms)
+                    assert not isinstance(rebase, Refuse)
+                    await self._ask(rebase, limit.rate_per_minute, limit.burst_milli)
+                    continue
+                self._in_vain += tried > 0 and wish.within_ms > patience_ms
                 self._insist(now_ms + draw.retry_after_ms)
                 return self._refusal(limit, lacking, draw)
             answer = await self._ask(draw, limit.rate_per_minute, limit.burst_milli)
             if answer is None or not answer.done:
                 continue
-            self._hold(draw.amount_milli, after(draw, answer.before), queueing=wish.ahead_ms > 0)
+            self._hold(draw.amount_milli, after(draw, answer.before), queueing=queueing)
             return self._from_leases(need_milli, patience_ms) or Short(1)
         self._insist(self._tools.elapsed_ms())
         return Short(1 + int(self._tools.random.random() * _TRIES * 10))
 
-    def _wish(self, limit: Limit, need_milli: int, lacking: int, patience_ms: int, now_ms: int) -> Wish:
+    def _wish(self, limit: Limit, need_milli: int, lacking: int, patience_ms: int, now_ms: int) -> tuple[Wish, bool]:
         """What to draw: out of what is there, or where that is too little, of what is credited in the next time."""
-        ahead_ms, insists = self._tools.leasing.ahead_ms, self._insists(now_ms)
+        ahead_ms = self._tools.leasing.ahead_ms
+        insists, queues = self._insists(now_ms), self._queues(now_ms)
         level = limit.burst_milli if self._known is None else self._level(self._known, limit)
-        there = level >= lacking * (1 + min(self._others, _FEW))
+        # Who was refused and has not drawn yet does not know how many others wait, or what they drew meanwhile.
+        known_others = max(self._others, self._others_now)
+        others = max(known_others, _FEW) if insists and not self._drew else known_others
+        there = level >= lacking * (1 + min(others, _FEW))
         size = self._size.next_milli(
             need_milli,
             now_ms,
-            room_milli=level if there else limit.rate_per_minute * self._tools.leasing.period_ms // 60,
-            drawers=1 + self._others,
+            used_milli=self._used_milli,
+            level_milli=level,
+            credit_milli=credited_milli(limit.rate_per_minute, self._tools.leasing.period_ms),
+            drawers=1 + known_others,
             queueing=not there,
+            returns=queues,
         )
         # What it lacks now, and as many times more what it needs: no part of a need is left over.
         lease = lacking + (size // need_milli - 1) * need_milli
-        within_ms = max(patience_ms, ahead_ms) if insists else patience_ms
-        return Wish(lacking, lease, within_ms, 0 if there and not insists else max(within_ms, ahead_ms))
+        within_ms = max(patience_ms, ahead_ms) if queues else patience_ms
+        return Wish(lacking, lease, within_ms, 0 if there and not queues else max(within_ms, ahead_ms)), not there
 
     def _hold(self, amount_milli: int, bucket: Bucket, *, queueing: bool) -> None:
         now_ms, period_ms = self._tools.elapsed_ms(), self._tools.leasing.period_ms
         wait_ms = matures_after_ms(bucket, self._reckoned_ms())
         self._leases.add(amount_milli, bucket.rate_per_minute, now_ms + wait_ms, now_ms + wait_ms + period_ms)
-        self._size.drawn(amount_milli, now_ms, queueing=queueing)
+        usable_ms = now_ms + max(0, wait_ms - ms_to_credit(bucket.rate_per_minute, amount_milli))
+        self._size.drawn(
+            amount_milli, now_ms, usable_ms=usable_ms, ripe_ms=now_ms + wait_ms, queueing=queueing or wait_ms > 0
+        )
+        self._used_milli = self._in_vain = 0
+        self._drew = True
         if wait_ms > 0:
             self._insist(now_ms + wait_ms)
 
     def _refusal(self, limit: Limit, lacking: int, refused: Refuse) -> Short:
         # Where several are refused they do not all come back for the same token.
         spread = ms_to_credit(limit.rate_per_minute, lacking) * min(self._others, 10)
-        return Short(refused.retry_after_ms + int(spread * self._tools.random.random()))
+        if self._in_vain > 0:
+            crowd_ms = ms_to_credit(limit.rate_per_minute, lacking) << min(self._in_vain, _MOST_DOUBLINGS)
+            spread = max(spread, min(self._tools.leasing.period_ms, crowd_ms))
+        wait_ms = refused.retry_after_ms
+        if not self._drew and self._known is not None and self._level(self._known, limit) < 0:
+            # Others queue: there is no use in waiting for the end of the queue before one stands in it.
+            wait_ms = min(wait_ms, _NEWCOMER_MS)
+        return Short(wait_ms + int(spread * self._tools.random.random()))
 
     def _insist(self, from_ms: int) -> None:
         """Who was refused, or had to queue, and asks again until some time after that gets a place in the queue."""
@@ -264,9 +309,14 @@ class LimitBucket:
     def _insists(self, now_ms: int) -> bool:
         return self._insists_until_ms is not None and now_ms < self._insists_until_ms
 
-    async def _look(self) -> None:
+    def _queues(self, now_ms: int) -> bool:
+        """Who shares a bucket and is known to ask again and again does so at once: it saves a write in vain."""
+        comes_again = self._asked_ms is not None and now_ms - self._asked_ms < self._tools.leasing.period_ms
+        return self._insists(now_ms) or (comes_again and self._others >= 1)
+
+    async def _look(self, *, again: bool = False) -> None:
         """See how the bucket is, where it is met for the first time: a tenth of the price of trying in vain."""
-        if self._met or self._is_blind(self._tools.elapsed_ms()):
+        if (self._met and not again) or self._is_blind(self._tools.elapsed_ms()):
             return
         answer = await self._answer(self._tools.store.look(self._name))
         if answer is not None:
@@ -290,6 +340,7 @@ class LimitBucket:
                 code = error.code if isinstance(error, RetryableError) else "buckets_slow"
                 extra = {"protection": "limit", "limit": self._name, "code": code}
                 logger.warning("protection unavailable", extra=extra)
+            self._tools.metrics.count("ProtectionUnavailable", protection="limit")
             self._blind_until_ms = self._tools.elapsed_ms() + _BLIND_MS
             return None
         if self._blind_until_ms is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from dataclasses import dataclass
 from flotilla.clock import Clock
 from flotilla.errors import LimitedError, PermanentError
 from flotilla.limit_ports import BucketStore
-from flotilla.primitives.token_bucket import SKEW_MS, TOKEN_MILLI, Limit
+from flotilla.metric_ports import Metrics, NoMetrics
+from flotilla.primitives.token_bucket import SKEW_MS, TOKEN_MILLI, Limit, ms_to_credit
 from flotilla.primitives.token_lease import Leasing
 from flotilla.services.limit_board import LimitBoard
 from flotilla.services.limit_bucket import BucketTools, LimitBucket, Short, Taken
+
+_FOR_WHOM = re.compile(r"\b(client|tenant|agent)#.*", re.DOTALL)
 
 _MOST_BUCKETS = 2000
 """Buckets of which a process remembers how they were; of the others it asks as if for the first time."""
@@ -35,11 +39,13 @@ class Ask:
         name: Of the limit, e.g. `client#k1`, `integration#crm`, `model#fast.tokens`.
         limit: As declared; what an operator set at run time takes its place. None where only that counts.
         tokens: How many, at least 1.
+        each: The name under which an operator sets the limits of its kind, e.g. `client`; each has a bucket of its own.
     """
 
     name: str
     limit: Limit | None
     tokens: int = 1
+    each: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +56,13 @@ class Standing:
         limit: As it is now.
         remaining: Tokens left, as far as this process knows.
         reset_seconds: Until it is full again if nobody draws.
+        more_seconds: Until there is one more token.
     """
 
     limit: Limit
     remaining: int
     reset_seconds: int
+    more_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ class Limiter:
         leasing: How far to draw in advance; `NO_LEASES` to draw what is needed and no more.
         skew_ms: How wrong the fleet's clocks may be, either way.
         elapsed_ms: A clock that nobody sets, in milliseconds; the event loop's own if not given.
+        metrics: Counts refusals, and asks that the store did not answer.
     """
 
     def __init__(
@@ -93,12 +102,26 @@ class Limiter:
         leasing: Leasing | None = None,
         skew_ms: int = SKEW_MS,
         elapsed_ms: Callable[[], int] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        self._tools = BucketTools(
-            store, clock, random, elapsed_ms or _loop_ms, skew_ms, Leasing() if leasing is None else leasing
-        )
+        leasing = Leasing() if leasing is None else leasing
+        metrics = metrics or NoMetrics()
+        self._tools = BucketTools(store, clock, random, elapsed_ms or _loop_ms, skew_ms, leasing, metrics)
         self._board = board
         self._buckets: OrderedDict[str, LimitBucket] = OrderedDict()
+
+    def exactly(self) -> Limiter:
+        """The same limits, of which nothing is drawn before it is used: for what must be even from second to second."""
+        tools = self._tools
+        return Limiter(
+            tools.store,
+            tools.clock,
+            tools.random,
+            board=self._board,
+            leasing=Leasing(ahead_ms=0, most=1),
+            skew_ms=tools.skew_ms,
+            elapsed_ms=tools.elapsed_ms,
+        )
 
     async def acquire(self, *asks: Ask, patience_seconds: float = 0.0) -> Admission:
         """Take from all limits at once, waiting up to `patience_seconds` for tokens that are about to be there.
@@ -115,7 +138,7 @@ class Limiter:
                 raise PermanentError(message, code="limit_too_small")
             short = self._bucket(ask.name).short(limit, ask.tokens * TOKEN_MILLI, patience_ms)
             if short is not None:
-                raise _limited(ask, short)
+                raise self._limited(ask, short)
         taken: list[tuple[Ask, Taken]] = []
         admitted = False
         unused_for_ms = 0
@@ -124,7 +147,7 @@ class Limiter:
                 found = await self._bucket(ask.name).take(limit, ask.tokens * TOKEN_MILLI, patience_ms)
                 if isinstance(found, Short):
                     unused_for_ms = found.retry_after_ms
-                    raise _limited(ask, found)
+                    raise self._limited(ask, found)
                 taken.append((ask, found))
             wait_ms = max((found.wait_ms for _, found in taken), default=0)
             if wait_ms > 0:
@@ -156,10 +179,11 @@ class Limiter:
         """Nothing was done after all."""
         await self.settle(admission, dict.fromkeys(admission.tokens, 0))
 
-    async def release(self) -> None:
-        """Give back what is held in advance: before the process stands still for long, or ends."""
-        for bucket in list(self._buckets.values()):
-            await bucket.release()
+    async def release(self, *names: str) -> None:
+        """Give back what is held in advance, of these limits or of all: before the process stands still, or ends."""
+        for name in names or list(self._buckets):
+            if (bucket := self._buckets.get(name)) is not None:
+                await bucket.release()
 
     async def standing(self, ask: Ask) -> Standing | None:
         """How a limit stands; None where there is none of that name."""
@@ -167,10 +191,17 @@ class Limiter:
         if limit is None:
             return None
         remaining, reset_ms = self._bucket(ask.name).standing(limit)
-        return Standing(limit, remaining, -(-reset_ms // 1000))
+        beyond = max(0, limit.burst - remaining - 1)
+        more_ms = max(0, reset_ms - ms_to_credit(limit.rate_per_minute, beyond * TOKEN_MILLI))
+        return Standing(limit, remaining, -(-reset_ms // 1000), -(-more_ms // 1000))
 
     async def _limit(self, ask: Ask) -> Limit | None:
-        return ask.limit if self._board is None else await self._board.limit(ask.name, ask.limit)
+        return ask.limit if self._board is None else await self._board.limit(ask.name, ask.limit, ask.each)
+
+    def _limited(self, ask: Ask, short: Short) -> LimitedError:
+        self._tools.metrics.count("LimitRefusals", limit=ask.each or kind_of(ask.name))
+        seconds = max(1, short.retry_after_ms) / 1000
+        return LimitedError(f"limit {ask.name} allows no more for now", limit=ask.name, retry_after_seconds=seconds)
 
     def _bucket(self, name: str) -> LimitBucket:
         found = self._buckets.get(name)
@@ -182,9 +213,9 @@ class Limiter:
         return found
 
 
-def _limited(ask: Ask, short: Short) -> LimitedError:
-    seconds = max(1, short.retry_after_ms) / 1000
-    return LimitedError(f"limit {ask.name} allows no more for now", limit=ask.name, retry_after_seconds=seconds)
+def kind_of(name: str) -> str:
+    """A limit's name without whom it is for, of whom there may be thousands: `integration#crm.tenant`."""
+    return _FOR_WHOM.sub(r"\1", name)
 
 
 def _loop_ms() -> int:

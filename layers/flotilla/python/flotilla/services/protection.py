@@ -1,4 +1,4 @@
-"""What stands before every call to an integration: its circuit, its cap on calls at once, its limits, in this order.
+"""What stands before every call to an integration: its circuit, its caps on calls at once, its limits, in this order.
 
 All three are shared by the whole fleet.
 The circuit costs nothing where it is closed, so it is asked first; tokens cannot be given back as well as they can be
@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flotilla.circuit_ports import CircuitStore, Transitions
@@ -23,10 +23,11 @@ from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, LimitedError, ParkedError
 from flotilla.integration_ports import CallAsk, Permit, Protection, protection_name
 from flotilla.integrations.declaration import Integration
-from flotilla.primitives.circuit import CallOutcome, CircuitMode, CircuitState
+from flotilla.primitives.circuit import CallOutcome, CircuitMode, CircuitRecord, CircuitState
 from flotilla.services.circuit_breaker import CircuitBreaker, Passage
 from flotilla.services.concurrency_caps import ConcurrencyCaps, HeldSlot
-from flotilla.services.limits import Ask, Limiter
+from flotilla.services.limits import Admission, Ask, Limiter
+from flotilla.services.recovery import Recovery
 
 LONGEST_PATIENCE_SECONDS = 1.0
 """How long a call waits for tokens that are about to be there; beyond it its task waits on its queue, at less cost."""
@@ -86,7 +87,8 @@ class Protections:
                 self._environment,
                 self._transitions,
             )
-        return SharedProtection(integration, breaker, self._limiter, self._caps, self._clock)
+        recovery = Recovery(protection_name(integration.name), self._limiter, self._clock, self._random)
+        return SharedProtection(integration, breaker, recovery, self._limiter, self._caps, self._clock)
 
 
 class SharedProtection:
@@ -96,6 +98,7 @@ class SharedProtection:
         self,
         integration: Integration,
         breaker: CircuitBreaker | None,
+        recovery: Recovery,
         limiter: Limiter,
         caps: ConcurrencyCaps,
         clock: Clock,
@@ -103,6 +106,7 @@ class SharedProtection:
         self._integration = integration
         self._name = protection_name(integration.name)
         self._breaker = breaker
+        self._recovery = recovery
         self._limiter = limiter
         self._caps = caps
         self._clock = clock
@@ -113,17 +117,18 @@ class SharedProtection:
         """See `Protection.acquire`."""
         if (quiet := self._quiet()) is not None:
             raise quiet
-        given = _Given(None if self._breaker is None else await self._breaker.before())
+        given = _Given(await self._passage())
+        patience = min(LONGEST_PATIENCE_SECONDS, ask.lease_ms / 1000 / _PATIENT_PART)
         try:
-            if self._integration.concurrency is not None:
-                given.slot = await self._caps.enter(self._name, self._integration.concurrency, ask.lease_ms / 1000)
-            patience = min(LONGEST_PATIENCE_SECONDS, ask.lease_ms / 1000 / _PATIENT_PART)
+            given.turn = await self._recovery.admit(self._record, patience)
+            for name, cap in self._caps_of(ask):
+                given.slots.append(await self._caps.enter(name, cap, ask.lease_ms / 1000))
             await self._limiter.acquire(*self._asks(ask), patience_seconds=patience)
         except asyncio.CancelledError:
-            self._later(self._give_back(given, CallOutcome.UNKNOWN, 0))
+            self._later(self._take_back(given))
             raise
         except BaseException:
-            await self._give_back(given, CallOutcome.UNKNOWN, 0)
+            await self._take_back(given)
             raise
         return _Permit(self, given)
 
@@ -139,7 +144,11 @@ class SharedProtection:
         ):
             return None
         wait_ms = max(record.until_ms - self._clock.now_ms(), _SHORTEST_WAIT_MS)
-        return CircuitOpenError(self._name, retry_after_seconds=wait_ms / 1000)
+        return self._recovery.later(record, CircuitOpenError(self._name, retry_after_seconds=wait_ms / 1000))
+
+    async def works(self, since_ms: int) -> bool:
+        """See `Protection.works`."""
+        return self._breaker is None or await self._breaker.succeeded_since(since_ms)
 
     async def flush(self) -> None:
         """See `Protection.flush`."""
@@ -155,15 +164,35 @@ class SharedProtection:
             self._quiet_until_ms = max(self._quiet_until_ms, self._clock.now_ms() + quiet_ms)
         await self._give_back(given, outcome, duration_ms)
 
+    def _caps_of(self, ask: CallAsk) -> list[tuple[str, int]]:
+        """The caps that a call comes under: the narrower first, so that a tenant at its own takes nobody's slot."""
+        caps = [
+            (f"{self._name}.tenant#{ask.tenant}", self._integration.concurrency_per_tenant),
+            (self._name, self._integration.concurrency),
+        ]
+        return [(name, cap) for name, cap in caps if cap is not None]
+
+    @property
+    def _record(self) -> CircuitRecord:
+        return CircuitRecord() if self._breaker is None else self._breaker.known
+
+    async def _passage(self) -> Passage | None:
+        if self._breaker is None:
+            return None
+        try:
+            return await self._breaker.before()
+        except CircuitOpenError as error:
+            raise self._recovery.later(self._record, error) from error
+
     def _asks(self, ask: CallAsk) -> list[Ask]:
         limits = self._integration.limits
-        # The first is asked for even where none is declared: an operator may have set one.
-        asks = [Ask(self._name, limits.fleet)]
-        if limits.agent is not None:
-            asks.append(Ask(f"{self._name}.agent#{ask.agent}", limits.agent))
-        if limits.tenant is not None:
-            asks.append(Ask(f"{self._name}.tenant#{ask.tenant}", limits.tenant))
-        return asks
+        # Asked for even where none is declared: an operator may have set one.
+        each_agent, each_tenant = f"{self._name}.agent", f"{self._name}.tenant"
+        return [
+            Ask(self._name, limits.fleet),
+            Ask(f"{each_agent}#{ask.agent}", limits.agent, each=each_agent),
+            Ask(f"{each_tenant}#{ask.tenant}", limits.tenant, each=each_tenant),
+        ]
 
     def _quiet(self) -> LimitedError | None:
         left_ms = self._quiet_until_ms - self._clock.now_ms()
@@ -172,10 +201,16 @@ class SharedProtection:
         message = f"integration {self._integration.name} wants fewer calls"
         return LimitedError(message, limit=self._name, code="throttled", retry_after_seconds=left_ms / 1000)
 
+    async def _take_back(self, given: _Given) -> None:
+        """Nothing was done with it."""
+        if given.turn is not None:
+            turn, given.turn = given.turn, None
+            await self._recovery.refund(turn)
+        await self._give_back(given, CallOutcome.UNKNOWN, 0)
+
     async def _give_back(self, given: _Given, outcome: CallOutcome, duration_ms: int) -> None:
-        if given.slot is not None:
-            slot, given.slot = given.slot, None
-            await self._caps.leave(slot)
+        while given.slots:
+            await self._caps.leave(given.slots.pop())
         if self._breaker is not None and given.passage is not None:
             passage, given.passage = given.passage, None
             await self._breaker.record(passage, outcome, duration_ms)
@@ -191,7 +226,8 @@ class _Given:
     """What a call was given, until it is given back."""
 
     passage: Passage | None
-    slot: HeldSlot | None = None
+    turn: Admission | None = None
+    slots: list[HeldSlot] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

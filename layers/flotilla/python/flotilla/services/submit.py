@@ -17,16 +17,35 @@ from typing import Any
 
 from flotilla.agents.catalog import AgentSpec
 from flotilla.clock import Clock
-from flotilla.errors import FlotillaError, IdempotencyKeyReusedError, RetryableError
+from flotilla.errors import CircuitOpenError, FlotillaError, IdempotencyKeyReusedError, RetryableError
 from flotilla.events import GENESIS_HASH, Event, Kind, TaskState, chain, fold
-from flotilla.models import Payload, canonical_json
+from flotilla.models import Payload, TaskBudgets, canonical_json
 from flotilla.ports import EventLog
+from flotilla.primitives.budget import micros_of
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch, message_for
 
 logger = logging.getLogger("flotilla.submit")
 
 _ID_CHARACTERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """Where a task comes from that another one submitted.
+
+    Attributes:
+        task_id: The task's own id, which follows from its parent: whoever submits it again finds it.
+        root: The task at the top.
+        depth: How many tasks are above it.
+        budgets: What its parent's calls count against, and so its own too.
+    """
+
+    task_id: str
+    parent: str
+    root: str
+    depth: int
+    budgets: TaskBudgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,9 @@ class Submission:
         max_attempts: The client's wish; None takes the agent's own.
         due_at_ms: Not to be started before this time; None at once.
         webhook: Id of the endpoint that is told how it ends.
+        held: Why no new task is accepted now; one that was accepted before is answered all the same.
+        budget_micros: What it may cost with all below it, in millionths of a dollar; None takes the agent's own.
+        descent: None for a client's.
     """
 
     tenant: str
@@ -55,8 +77,11 @@ class Submission:
     due_at_ms: int | None = None
     deadline_ms: int | None = None
     webhook: str | None = None
+    held: CircuitOpenError | None = None
     labels: dict[str, str] = field(default_factory=dict)
     trace: str | None = None
+    budget_micros: int | None = None
+    descent: Descent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +148,7 @@ class SubmitService:
 
         Raises:
             IdempotencyKeyReusedError: The key stands for another request.
+            CircuitOpenError: No new task is accepted now, and this is one.
             RetryableError: A store did not answer; the client should repeat the call.
         """
         recorded = await self._record(self._task_id(submission), submission)
@@ -180,17 +206,25 @@ class SubmitService:
                 outcomes[position] = RetryableError("the queue did not answer")
 
     def _task_id(self, submission: Submission) -> str:
+        if submission.descent is not None:
+            return submission.descent.task_id
         if submission.idempotency_key is None:
             return "tsk_" + self._new_id()
         return task_id_for(submission.tenant, submission.idempotency_key)
 
     async def _record(self, task_id: str, submission: Submission) -> _Recorded:
+        if submission.held is not None:
+            await self._only_if_accepted(task_id, submission, submission.held)
         payload = await self._claim_check.check_in(submission.tenant, task_id, submission.input)
         event = self._accepted_event(task_id, payload, submission)
         existing = await self._log.append(event)
         if existing is None:
             return _Recorded(Accepted(fold([event]), replayed=False), unsent=True)
         return await self._replayed(existing, event)
+
+    async def _only_if_accepted(self, task_id: str, submission: Submission, refusal: CircuitOpenError) -> None:
+        if submission.idempotency_key is None or await self._log.head(task_id) is None:
+            raise refusal
 
     def _accepted_event(self, task_id: str, payload: Payload, submission: Submission) -> Event:
         body: dict[str, Any] = {
@@ -211,7 +245,11 @@ class SubmitService:
             "webhook": submission.webhook,
             "labels": submission.labels or None,
             "trace": submission.trace,
+            "budgets": _budgets(task_id, submission) or None,
         }
+        if submission.descent is not None:
+            descent = submission.descent
+            optional |= {"parent": descent.parent, "root": descent.root, "depth": descent.depth}
         body.update({name: value for name, value in optional.items() if value is not None})
         return chain(
             task_id=task_id,
@@ -231,6 +269,15 @@ class SubmitService:
         # Where nothing has happened since event 0, the call that wrote it may have died before it sent the
         # message. Sending again is harmless where it did not.
         return _Recorded(Accepted(state, replayed=True), unsent=state.head_kind is Kind.ACCEPTED)
+
+
+def _budgets(task_id: str, submission: Submission) -> list[list[Any]]:
+    """What the task's calls count against, the nearest first, as its event holds it."""
+    own = submission.budget_micros
+    if own is None and submission.agent.budget_usd is not None:
+        own = micros_of(submission.agent.budget_usd)
+    above = () if submission.descent is None else submission.descent.budgets
+    return [*([[task_id, own]] if own is not None else []), *([above_id, micros] for above_id, micros in above)]
 
 
 def fingerprint(request: dict[str, Any]) -> str:

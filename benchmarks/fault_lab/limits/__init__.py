@@ -1,0 +1,1 @@
+"""Limits side by side: fleets that race for one limit, on a virtual clock and as real processes."""
