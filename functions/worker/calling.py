@@ -104,6 +104,7 @@ class Calling:
             random=self._random,
             environment=self._environment,
             transitions=self._transitions,
+            metrics=self._metrics,
         )
         return IntegrationDesk(
             deployed(),
@@ -127,6 +128,7 @@ class Calling:
             random=self._random,
             environment=self._environment,
             transitions=self._transitions,
+            metrics=self._metrics,
         )
         return ModelDesk(
             deployed(),

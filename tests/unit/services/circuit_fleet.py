@@ -16,6 +16,7 @@ from flotilla.primitives.circuit_policy import CircuitPolicy
 from flotilla.services.circuit_breaker import CircuitBreaker, Passage
 from tests.fakes import ManualClock
 from tests.fakes.circuits import MemoryCircuits, MemoryTransitions
+from tests.fakes.metrics import MemoryMetrics
 
 NAME = "integration.crm"
 POLICY = CircuitPolicy()
@@ -43,12 +44,20 @@ class Scene:
         self.clock = ManualClock()
         self.store = FailingCircuits()
         self.transitions = MemoryTransitions()
+        self.metrics = MemoryMetrics()
         self._made = 0
 
     def environment(self) -> CircuitBreaker:
         self._made += 1
         return CircuitBreaker(
-            NAME, self.policy, self.store, self.clock, Random(self._made), f"env-{self._made}", self.transitions
+            NAME,
+            self.policy,
+            self.store,
+            self.clock,
+            Random(self._made),
+            f"env-{self._made}",
+            self.transitions,
+            self.metrics,
         )
 
     @property

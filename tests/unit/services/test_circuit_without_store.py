@@ -31,6 +31,26 @@ def test_while_the_store_is_down_calls_go_on() -> None:
             scene.clock.advance(0.1)
 
     run(scenario())
+    assert scene.metrics.counted("ProtectionUnavailable", protection="circuit") > 0
+
+
+def test_while_the_store_answers_nothing_is_counted_as_unavailable() -> None:
+    scene = Scene()
+    run(scene.call(scene.environment()))
+    assert scene.metrics.total("ProtectionUnavailable") == 0
+
+
+def test_a_call_that_is_refused_is_counted() -> None:
+    scene = Scene()
+
+    async def scenario() -> None:
+        breaker = scene.environment()
+        await scene.open(breaker)
+        before = scene.metrics.counted("CallsRefused", circuit=NAME)
+        await refusal(breaker)
+        assert scene.metrics.counted("CallsRefused", circuit=NAME) == before + 1
+
+    run(scenario())
 
 
 def test_while_the_store_is_down_an_environment_stops_by_itself_where_nothing_succeeds() -> None:

@@ -23,6 +23,7 @@ from random import Random
 from flotilla.circuit_ports import CircuitStore, ProbeLease, Transitions
 from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, ParkedError, PermanentError, RetryableError
+from flotilla.metric_ports import Metrics, NoMetrics
 from flotilla.primitives.circuit import (
     CallOutcome,
     CircuitMode,
@@ -82,6 +83,7 @@ class CircuitBreaker:
         random: Randomness, of this environment's own.
         environment: Names this environment; unique in the fleet.
         transitions: Told of the steps made here; log lines by default.
+        metrics: Counts calls that are refused, and what the store did not answer.
     """
 
     def __init__(
@@ -93,14 +95,18 @@ class CircuitBreaker:
         random: Random,
         environment: str,
         transitions: Transitions | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or NoMetrics()
         self._circuit = circuit
         self._policy = policy
         self._store = PatientCircuits(store)
         self._clock = clock
         self._random = random
         self._environment = environment
-        self._view = CircuitView(circuit, policy, store, transitions or LoggedTransitions(), clock, random)
+        self._view = CircuitView(
+            circuit, policy, store, transitions or LoggedTransitions(), clock, random, metrics=metrics
+        )
         self._reports = CallReports(policy, random.random())
         self._guard = LocalGuard()
         self._shard = random.randrange(policy.shards)
@@ -347,4 +353,5 @@ class CircuitBreaker:
         return self._guard.hold_ms(now_ms, failures)
 
     def _refused(self, retry_after_ms: int) -> CircuitOpenError:
+        self._metrics.count("CallsRefused", circuit=self._circuit)
         return CircuitOpenError(self._circuit, retry_after_seconds=retry_after_ms / 1000)

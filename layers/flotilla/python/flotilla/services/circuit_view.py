@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from flotilla.circuit_ports import CircuitStore, ProbeLease, Transition, Transitions
 from flotilla.clock import Clock
 from flotilla.errors import RetryableError, StoreUnavailableError
+from flotilla.metric_ports import Metrics, NoMetrics
 from flotilla.primitives.circuit import CircuitRecord, CircuitState
 from flotilla.primitives.circuit_pace import Pace
 from flotilla.primitives.circuit_policy import CircuitPolicy
@@ -122,6 +123,7 @@ class CircuitView:
         clock: Tells how old an answer is.
         random: Spreads the reads of a fleet.
         patience_seconds: A store that has not answered by then counts as one that is down.
+        metrics: Counts what the store did not answer.
     """
 
     def __init__(
@@ -133,7 +135,9 @@ class CircuitView:
         clock: Clock,
         random: Random,
         patience_seconds: float = PATIENCE_SECONDS,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or NoMetrics()
         self._circuit = circuit
         self._policy = policy
         self._store = PatientCircuits(store, patience_seconds)
@@ -213,6 +217,7 @@ class CircuitView:
 
     def unavailable(self, why: str) -> None:
         """The store did not answer."""
+        self._metrics.count("ProtectionUnavailable", protection="circuit")
         if not self.down:
             logger.warning(
                 "protection unavailable, calls go on",

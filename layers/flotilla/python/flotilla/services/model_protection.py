@@ -21,6 +21,7 @@ from flotilla.circuit_ports import CircuitStore, Transitions
 from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, LimitedError, ParkedError, PermanentError
 from flotilla.llm.declaration import Model, protection_name
+from flotilla.metric_ports import Metrics
 from flotilla.primitives.circuit import CallOutcome, CircuitMode, CircuitRecord, CircuitState
 from flotilla.services.circuit_breaker import CircuitBreaker, Passage
 from flotilla.services.limits import Admission, Ask, Limiter
@@ -48,6 +49,7 @@ class ModelProtections:
         random: Randomness, of this process's own.
         environment: Names this process; unique in the fleet.
         transitions: Told of circuits' steps made here; log lines by default.
+        metrics: Counts what circuits refuse, and what their store did not answer.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ModelProtections:
         random: random.Random,
         environment: str,
         transitions: Transitions | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._circuits = circuits
         self._limiter = limiter
@@ -66,6 +69,7 @@ class ModelProtections:
         self._random = random
         self._environment = environment
         self._transitions = transitions
+        self._metrics = metrics
 
     def of(self, model: Model) -> ModelProtection:
         """The protection of a model; one for each process and event loop."""
@@ -79,6 +83,7 @@ class ModelProtections:
                 self._random,
                 self._environment,
                 self._transitions,
+                self._metrics,
             )
         recovery = Recovery(protection_name(model.name), self._limiter, self._clock, self._random)
         return ModelProtection(model, breaker, recovery, self._limiter, self._clock, self._random)

@@ -23,6 +23,7 @@ from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, LimitedError, ParkedError
 from flotilla.integration_ports import CallAsk, Permit, Protection, protection_name
 from flotilla.integrations.declaration import Integration
+from flotilla.metric_ports import Metrics
 from flotilla.primitives.circuit import CallOutcome, CircuitMode, CircuitRecord, CircuitState
 from flotilla.services.circuit_breaker import CircuitBreaker, Passage
 from flotilla.services.concurrency_caps import ConcurrencyCaps, HeldSlot
@@ -53,6 +54,7 @@ class Protections:
         random: Randomness, of this process's own.
         environment: Names this process; unique in the fleet.
         transitions: Told of circuits' steps made here; log lines by default.
+        metrics: Counts what circuits refuse, and what their store did not answer.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Protections:
         random: random.Random,
         environment: str,
         transitions: Transitions | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._circuits = circuits
         self._limiter = limiter
@@ -73,6 +76,7 @@ class Protections:
         self._random = random
         self._environment = environment
         self._transitions = transitions
+        self._metrics = metrics
 
     def of(self, integration: Integration) -> Protection:
         """The protection of an integration; one for each process and event loop."""
@@ -86,6 +90,7 @@ class Protections:
                 self._random,
                 self._environment,
                 self._transitions,
+                self._metrics,
             )
         recovery = Recovery(protection_name(integration.name), self._limiter, self._clock, self._random)
         return SharedProtection(integration, breaker, recovery, self._limiter, self._caps, self._clock)
