@@ -55,6 +55,7 @@ class Task(TypedDict):
     created_at: str
     due_at: NotRequired[str | None]
     deadline: NotRequired[str | None]
+    budget_usd: NotRequired[float | None]
     started_at: str | None
     finished_at: str | None
     output: Any
@@ -115,6 +116,7 @@ class FlotillaClient(Calls):
         delay_seconds: float | None = None,
         run_at: str | None = None,
         deadline: str | None = None,
+        budget_usd: float | None = None,
         labels: Mapping[str, str] | None = None,
         webhook: str | None = None,
         wait_seconds: int = 0,
@@ -131,6 +133,7 @@ class FlotillaClient(Calls):
             delay_seconds: Run it no sooner than after so many seconds.
             run_at: Run it no sooner than at this time (RFC 3339); instead of a delay.
             deadline: Do not start it after this time (RFC 3339).
+            budget_usd: What its model calls may cost, with those of all tasks that it submits; None takes the agent's.
             labels: Kept and shown with it.
             webhook: Id or URL of a registered endpoint that is told how it ends.
             wait_seconds: Answer with the finished task if it ends within this time (at most 25).
@@ -145,6 +148,7 @@ class FlotillaClient(Calls):
             "delay_seconds": delay_seconds,
             "run_at": run_at,
             "deadline": deadline,
+            "budget_usd": budget_usd,
             "labels": labels or None,
             "webhook": webhook,
         }

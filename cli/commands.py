@@ -127,6 +127,7 @@ async def _submit(options: argparse.Namespace, client: FlotillaClient, console: 
         delay_seconds=options.delay,
         run_at=options.at,
         deadline=options.deadline,
+        budget_usd=options.budget_usd,
         labels=read_labels(options.label),
         webhook=options.webhook,
     )

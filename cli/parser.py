@@ -48,6 +48,9 @@ def _add_tasks(commands: argparse._SubParsersAction[argparse.ArgumentParser], sh
     when.add_argument("--delay", type=float, metavar="SECONDS", help="run it no sooner than after so long")
     when.add_argument("--at", metavar="TIME", help="run it no sooner than then, e.g. 2030-01-31T12:00:00Z")
     submit.add_argument("--deadline", metavar="TIME", help="do not start it after this time")
+    submit.add_argument(
+        "--budget-usd", type=float, metavar="DOLLARS", help="what its model calls may cost (default: the agent's own)"
+    )
     submit.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", help="kept and shown with it")
     submit.add_argument("--webhook", metavar="ID|URL", help="a registered endpoint that is told how it ends")
     _add_wait(submit)

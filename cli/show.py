@@ -44,14 +44,30 @@ def show_task(console: Console, task: Task) -> None:
     error = task.get("error")
     if error:
         grid.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))
-    usage = ", ".join(f"{name} {value}" for name, value in task["usage"].items() if value)
+    budget = task.get("budget_usd")
+    if budget is not None:
+        grid.add_row("budget_usd", _dollars(budget))
+    failovers: list[dict[str, str]] = task["usage"].get("failovers") or []
+    usage = ", ".join(
+        f"{name} {_dollars(value) if name == 'cost_usd' else value}"
+        for name, value in task["usage"].items()
+        if value and name != "failovers"
+    )
     if usage:
         grid.add_row("usage", usage)
+    for each in failovers:
+        grid.add_row("failover", f"{each['route']}: {each['served']} instead of {each['requested']}, {each['why']}")
     if task.get("output_url"):
         grid.add_row("output_url", task["output_url"])
     console.print(grid, highlight=False, markup=False)
     if task.get("output") is not None:
         console.print_json(json.dumps(task["output"]), ensure_ascii=False)
+
+
+def _dollars(amount: float) -> str:
+    """As a person reads it: a call may cost a few millionths."""
+    whole, _, part = f"{amount:.6f}".partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 def show_tasks(console: Console, tasks: Sequence[Task]) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from flotilla.agents.catalog import Catalog
 from flotilla.clock import SystemClock
+from flotilla.metric_ports import Metrics, NoMetrics
 from flotilla.runtime import logging, threads
+from flotilla.runtime.metrics import EmbeddedMetrics
 from flotilla.runtime.settings import ApiSettings
 from functions.api.application import Application
 from functions.api.gateway import Request, Response
@@ -35,9 +37,9 @@ def _when_asked(endpoint: Callable[[], Endpoint]) -> Endpoint:
     return answer
 
 
-def routes(settings: ApiSettings, catalog: Catalog) -> Router:
+def routes(settings: ApiSettings, catalog: Catalog, metrics: Metrics | None = None) -> Router:
     """The API's routes, wired to AWS."""
-    wired = Wiring(settings, catalog)
+    wired = Wiring(settings, catalog, metrics or NoMetrics())
     rare = _when_asked
     return Router(
         [
@@ -72,8 +74,13 @@ def routes(settings: ApiSettings, catalog: Catalog) -> Router:
 
 
 @cache
+def _metrics() -> EmbeddedMetrics:
+    return EmbeddedMetrics(ApiSettings.read().name, SystemClock(), print)
+
+
+@cache
 def _deployed_routes() -> Router:
-    return routes(ApiSettings.read(), Catalog.deployed())
+    return routes(ApiSettings.read(), Catalog.deployed(), _metrics())
 
 
 @cache
@@ -100,4 +107,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         The response, as API Gateway takes it.
     """
     logging.configured()
-    return respond(_application(), event, context)
+    response = respond(_application(), event, context)
+    _metrics().flush()
+    return response

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from flotilla.dynamo.circuits import DynamoCircuits
     from flotilla.dynamo.endpoints import DynamoEndpoints
     from flotilla.dynamo.pauses import DynamoPauses
+    from flotilla.metric_ports import Metrics
     from flotilla.services.endpoint_directory import EndpointDirectory
     from flotilla.services.hold_back import HoldBack
     from flotilla.services.limits import Limiter
@@ -65,8 +66,9 @@ _SOURCE = "flotilla"
 class Wiring:
     """What the routes stand on, wired to AWS. What few requests need is imported and made when one does."""
 
-    def __init__(self, settings: ApiSettings, catalog: Catalog) -> None:
+    def __init__(self, settings: ApiSettings, catalog: Catalog, metrics: Metrics) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._catalog = catalog
         self._clock = SystemClock()
         self._aws = threads.ThreadRunner("aws", _AWS_THREADS)
@@ -111,7 +113,7 @@ class Wiring:
             log=self._log, dispatch=self._dispatch, claim_check=self._claim_check, clock=self._clock
         )
         self._limit_settings = DynamoLimitSettings(clients.dynamodb(), settings.control_table, self._aws)
-        self._limit_board = LimitBoard(self._limit_settings, self._clock)
+        self._limit_board = LimitBoard(self._limit_settings, self._clock, metrics=metrics)
         self._submit_limits = SubmitLimits(self._limit_board, lambda: self._limiter, declared_limits())
 
     @property
@@ -234,7 +236,6 @@ class Wiring:
     def circuits(self) -> CircuitRoutes:
         """Circuits."""
         from flotilla.eventbridge.bus import EventBridgeBus
-        from flotilla.metric_ports import NoMetrics
         from flotilla.services.circuit_desk import CircuitDesk
         from flotilla.services.circuit_notices import ToldTransitions
         from functions.api.circuits import CircuitRoutes
@@ -242,7 +243,7 @@ class Wiring:
 
         name = self._settings.event_bus
         bus = None if name is None else EventBridgeBus(clients.eventbridge(), name, _SOURCE, self._aws)
-        transitions = ToldTransitions(bus, NoMetrics(), self._clock)
+        transitions = ToldTransitions(bus, self._metrics, self._clock)
         return CircuitRoutes(CircuitDesk(self._circuits, circuits(), self._clock, transitions))
 
     @cached_property
@@ -320,7 +321,9 @@ class Wiring:
         from flotilla.primitives.token_lease import NO_PLACES
         from flotilla.services.limits import Limiter
 
-        return Limiter(self._buckets, self._clock, Random(), board=self._limit_board, leasing=NO_PLACES)
+        return Limiter(
+            self._buckets, self._clock, Random(), board=self._limit_board, leasing=NO_PLACES, metrics=self._metrics
+        )
 
     def readiness(self) -> Readiness:
         """What the API cannot do without. The scheduler is not asked: few tasks need it, and it costs a client."""

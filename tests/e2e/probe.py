@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 
 PATIENCE_SECONDS = 60.0
 ROLE = "arn:aws:iam::000000000000:role/probe"

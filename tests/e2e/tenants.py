@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from flotilla.clock import SystemClock
 from local.keys import KeyHolder, ensure_key
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.e2e.fleet_client import FleetClient
 
 SCOPES = ("tasks:write", "tasks:read", "operate")

@@ -13,7 +13,7 @@ from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.models import TaskMessage
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.submit import Submission, SubmitService
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.fakes import MemoryLanes, MemoryPayloadStore, run_on_thread
 from tests.fakes.assembly import dispatch_to
 from tests.unit.services.fleet import run

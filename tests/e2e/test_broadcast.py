@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from examples.subscriber.subscriber import Subscriber, poll
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.e2e.fleet_client import FleetClient
 from tests.e2e.probe import arn_of
 from tests.e2e.tenants import new_tenant

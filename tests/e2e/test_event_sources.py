@@ -13,7 +13,7 @@ import pytest
 from local.event_sources_process import event_sources_record, start_event_sources
 from local.processes import Process
 from local.progress import Step
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.e2e.probe import Probe, arn_of
 
 

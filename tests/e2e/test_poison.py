@@ -19,7 +19,7 @@ from flotilla.models import Payload, TaskMessage
 from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
 from tests.e2e.busy_lane import BusyLane, time_of
 from tests.e2e.command import Command
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.e2e.fleet_client import FleetClient
 from tests.e2e.waiting import eventually
 

@@ -11,7 +11,7 @@ from flotilla.events import Event
 from flotilla.models import Status
 from flotilla.services.project import entry_of_log
 from tests.e2e.command import Command
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.e2e.fleet_client import FleetClient
 from tests.e2e.waiting import eventually
 from tests.fakes import run_on_thread

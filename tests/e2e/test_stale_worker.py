@@ -16,7 +16,7 @@ from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.submit import Submission, SubmitService
 from local.instance import REPOSITORY
 from tests.e2e import stale_worker
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.fakes import MemoryLanes, MemoryPayloadStore, run_on_thread
 from tests.fakes.assembly import dispatch_to
 from tests.unit.services.fleet import run

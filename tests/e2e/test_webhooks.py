@@ -17,7 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from flotilla.broadcast import Answer
 from flotilla.clock import SystemClock, rfc3339
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.e2e.fleet_client import FleetClient
 from tests.e2e.tenants import new_tenant
 from tests.e2e.waiting import eventually

@@ -404,13 +404,14 @@ class Caller:
 
 
 CALLERS = {
-    # It asks for secrets where an integration or a model has one, and for models where there are any.
+    # It asks for secrets where an integration or a model has one, and for models where there are any. It tells a bus of
+    # circuits, by a method of the name that SNS's has.
     "worker": Caller(
         "flotilla-worker-standard",
         by_aws=_QUEUE_POLLER,
-        unasked={"secretsmanager:GetSecretValue", "bedrock:InvokeModel"},
+        unasked={"secretsmanager:GetSecretValue", "bedrock:InvokeModel", "sns:Publish"},
     ),
-    # It tells a bus of circuits, by a method of the name that SNS's has.
+    # It tells the bus of circuits as the worker does.
     "api": Caller("flotilla-api", by_aws=_PASSED, unasked={"sns:Publish"}),
     "authorizer": Caller("flotilla-authorizer"),
     "relay": Caller("flotilla-relay", by_aws=_QUEUE_POLLER),

@@ -1,7 +1,7 @@
 """How what has waited for a dependency comes back to it: at little more than the rate of before, not all at once.
 
     calls a minute
-    usual x 1.35 ┤                      ┌─────────────────────────────┬── twice as many each minute ── no bound
+    usual x 1.3  ┤                      ┌─────────────────────────────┬── twice as many each minute ── no bound
     usual        ┤──────┐              │  what comes, and what waited│
     0            ┤      └── open ── ramp┘                             │
                      trip          well again          all is done; at most a quarter of an hour
@@ -22,7 +22,7 @@ from flotilla.primitives.circuit_policy import CircuitPolicy
 from flotilla.primitives.circuit_window import FAILED, OK, SUB_BUCKET_MS, SubBucket
 from flotilla.primitives.token_bucket import Limit
 
-EASE_PERCENT = 135
+EASE_PERCENT = 130
 """Of the usual rate, while what has waited is done besides."""
 
 LEAST_PER_MINUTE = 60

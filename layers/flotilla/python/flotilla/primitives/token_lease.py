@@ -17,7 +17,7 @@ _MORE = 12
 _CROWD = 16
 _SEVERAL = 4
 _UNSURE = 3
-_FIRST = 18
+_FIRST = 12
 _PROMPT = 8
 """No process takes more than one part in so many of what a bucket holds, even if it seems to be alone."""
 
