@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 _WAIT_SECONDS = 60.0
 _LIST_LIMIT = 20
@@ -18,6 +19,13 @@ _STATUSES = (
     "cancelled",
     "expired",
 )
+
+
+def _dollars(text: str) -> float:
+    amount = float(text)
+    if not 0 < amount < math.inf:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return amount
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +57,10 @@ def _add_tasks(commands: argparse._SubParsersAction[argparse.ArgumentParser], sh
     when.add_argument("--at", metavar="TIME", help="run it no sooner than then, e.g. 2030-01-31T12:00:00Z")
     submit.add_argument("--deadline", metavar="TIME", help="do not start it after this time")
     submit.add_argument(
-        "--budget-usd", type=float, metavar="DOLLARS", help="what its model calls may cost (default: the agent's own)"
+        "--budget-usd",
+        type=_dollars,
+        metavar="DOLLARS",
+        help="dollars that its model calls may cost (default: the agent's own)",
     )
     submit.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", help="kept and shown with it")
     submit.add_argument("--webhook", metavar="ID|URL", help="a registered endpoint that is told how it ends")

@@ -16,10 +16,12 @@ from local.engine import down, up
 from local.instance import Instance
 from tests.e2e.engine import Engine
 from tests.e2e.fleet_client import FleetClient
+from tests.e2e.waiting import eventually
 
 SECRET = "what-opens-the-lab"
 CALL = "diagnostics.call"
 GENERATE = "diagnostics.generate"
+PROMPT = "Say something."
 
 WELL = Script.steady()
 DEAD = Script.steady(Reply(weight=2, status=503), Reply(fault="reset"))
@@ -47,6 +49,16 @@ class Lab:
         """Submit a task that makes one call; its id."""
         return self.tenant.accepted(CALL, {"integration": "lab", **value})
 
+    def generate(self, route: str = "best", **body: Any) -> str:
+        """Submit a task that calls a model; its id."""
+        return self.tenant.accepted(GENERATE, {"route": route, "prompt": PROMPT}, **body)
+
+    def served(self) -> str:
+        """The model that serves a task by the route `best` now."""
+        task = self.tenant.finished(self.generate())
+        assert task["status"] == "succeeded", task
+        return str(task["output"]["served"])
+
     def received(self, path: str) -> list[Received]:
         return [request for request in self.server.received if request.path == path]
 
@@ -63,6 +75,14 @@ class Lab:
         """Have the integration do well, and the circuit find out."""
         self.server.follow(WELL)
         assert self.tenant.finished(self.call(path="/things/recovered"))["status"] == "succeeded"
+
+    def recover_models(self) -> None:
+        """Have both models do well, and the first serve with nothing of what was before held against it."""
+        for name, server in (("primary", self.primary), ("second", self.second)):
+            server.follow(WELL)
+            for state in ("closed", "auto"):
+                self.operator.http.put(f"/v1/circuits/model%23{name}", json={"state": state, "reason": "a new test"})
+        eventually(lambda: self.served() == "primary", "the first model serves", every=0.5)
 
     def worker_log(self) -> str:
         pages = self.engine.client("logs").get_paginator("filter_log_events")

@@ -15,10 +15,10 @@ SCOPES = ("tasks:write", "tasks:read", "operate")
 
 
 @contextmanager
-def new_tenant(engine: Engine) -> Iterator[FleetClient]:
-    """A client with the key of a tenant that was never heard of."""
+def new_tenant(engine: Engine, name: str | None = None) -> Iterator[FleetClient]:
+    """A client with the key of a tenant that was never heard of, or of the one of that name."""
     key = ensure_key(
-        KeyHolder(f"tenant-{uuid.uuid4().hex[:12]}", SCOPES),
+        KeyHolder(name or f"tenant-{uuid.uuid4().hex[:12]}", SCOPES),
         current=None,
         engine_url=engine.info.engine_url,
         control_table=engine.info.outputs["ControlTable"],

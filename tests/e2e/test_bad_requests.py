@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.e2e.fleet_client import FleetClient
 
 ECHO = {"agent": "diagnostics.echo", "input": {"value": 1}}

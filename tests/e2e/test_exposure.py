@@ -6,7 +6,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 
 
 def test_every_listener_is_on_loopback(engine: Engine) -> None:

@@ -24,7 +24,7 @@ from cli.client import FlotillaClient
 from cli.connection import Connection
 from local.engine import down, up
 from local.instance import REPOSITORY, Instance
-from tests.e2e.conftest import Engine
+from tests.e2e.engine import Engine
 from tests.e2e.waiting import eventually
 from tests.simulation import workload
 from tests.simulation.workload import Submit

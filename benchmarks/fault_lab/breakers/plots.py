@@ -47,7 +47,7 @@ def wasted_by_size(sizes: Sequence[int], wasted: Mapping[str, Sequence[float]], 
     return _keep(figure, axes, "breakers_wasted_by_size")
 
 
-def wasted_over_time(costly: Mapping[str, Sequence[float]], size: int, rate: int) -> str:
+def wasted_over_time(costly: Mapping[str, Sequence[float]], size: int, rate: int, seconds: float) -> str:
     """How the wasted calls add up within an outage."""
     title = f"Wasted calls as the outage goes on, {size} environments, {rate}/s each"
     figure, axes = _figure(title, "seconds of outage", "calls so far")
@@ -55,6 +55,7 @@ def wasted_over_time(costly: Mapping[str, Sequence[float]], size: int, rate: int
         # A few hundred points draw the same line as thousands.
         step = max(1, len(times) // 300)
         places = [*range(0, len(times), step), *([len(times) - 1] if times else [])]
-        axes.step([times[one] for one in places], [one + 1 for one in places], where="post", label=name, color=colour)
+        across, up = [times[one] for one in places], [one + 1 for one in places]
+        axes.step([*across, seconds], [*up, len(times)], where="post", label=name, color=colour)
     axes.set_yscale("log")
     return _keep(figure, axes, "breakers_wasted_over_time")

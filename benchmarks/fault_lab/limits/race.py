@@ -48,6 +48,7 @@ class Raced:
     Attributes:
         admitted: Seconds after the start, of all processes, in order.
         counts: Admissions of each process.
+        unanswered: Asks that the store did not answer in time.
     """
 
     bucket: Bucket
@@ -56,6 +57,7 @@ class Raced:
     counts: list[int]
     writes: float
     reads: float
+    unanswered: int
 
     def bound(self, at: float) -> float:
         """The declared one."""
@@ -97,6 +99,7 @@ def race_buckets(url: str, buckets: Sequence[Bucket], seconds: float) -> list[Ra
             [len(result[number]["admitted"]) for result in results],
             sum(result[number]["writes"] for result in results),
             sum(result[number]["reads"] for result in results),
+            sum(result[number]["unanswered"] for result in results),
         )
         for number, bucket in enumerate(buckets)
     ]

@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any
 
+from benchmarks.fault_lab.limits.outage import CountedMetrics
 from benchmarks.fault_lab.limits.stores import TABLE, Meter, MeteredClient, client_of
 from flotilla.clock import SystemClock
 from flotilla.dynamo.buckets import DynamoBuckets
@@ -64,7 +65,7 @@ class Racer:
         return list(await asyncio.gather(*(self._bucket(contest) for contest in contests)))
 
     async def _bucket(self, contest: dict[str, Any]) -> dict[str, Any]:
-        meter, limit = Meter(), Limit(contest["rate"], contest["burst"])
+        meter, metrics, limit = Meter(), CountedMetrics(), Limit(contest["rate"], contest["burst"])
         clock = SkewedClock(contest["skews_ms"][self._number])
         if contest["kind"] == "zae":
             return await asyncio.to_thread(self._zae, contest["bucket"], limit, clock, meter)
@@ -75,6 +76,7 @@ class Racer:
             random.Random(self._number),
             leasing=Leasing() if contest["kind"] == "leases" else NO_LEASES,
             skew_ms=contest["skew_ms"],
+            metrics=metrics,
         )
         admitted: list[float] = []
         wanted = Ask(contest["bucket"], limit)
@@ -85,7 +87,7 @@ class Racer:
                 await asyncio.sleep(max(_SHORTEST_PAUSE, refused.retry_after_seconds))
                 continue
             admitted.append(self.since_start())
-        return _result(admitted, meter)
+        return _result(admitted, meter) | {"unanswered": metrics.counted["ProtectionUnavailable"]}
 
     def _zae(self, bucket: str, limit: Limit, clock: SkewedClock, meter: Meter) -> dict[str, Any]:
         from benchmarks.fault_lab.limits.zae import BlockingZaeLimiter
@@ -117,6 +119,7 @@ class Racer:
                         await asyncio.sleep(3600)
                     await asyncio.sleep(chance.uniform(0.1, 0.5))
                     inside.append((since, self.since_start()))
+                await asyncio.sleep(chance.uniform(0.1, 0.5))
             except LimitedError as full:
                 refused += 1
                 await asyncio.sleep(full.retry_after_seconds)
@@ -124,7 +127,7 @@ class Racer:
 
 
 def _result(admitted: list[float], meter: Meter) -> dict[str, Any]:
-    return {"admitted": admitted, "writes": meter.total.writes, "reads": meter.total.reads}
+    return {"admitted": admitted, "unanswered": 0, "writes": meter.total.writes, "reads": meter.total.reads}
 
 
 def main() -> None:

@@ -90,3 +90,32 @@ def test_cancel_goes_on_past_a_task_there_is_not_and_says_so(capsys: pytest.Capt
 
 def test_cancel_of_a_task_that_had_ended_otherwise_fails() -> None:
     assert typed(FakeApi(httpx.Response(202, json=finished("tsk_1"))), "cancel", "tsk_1") == 1
+
+
+def test_submit_tells_what_a_task_may_cost() -> None:
+    api = FakeApi()
+    assert typed(api, "submit", "a.b", "x=1", "--budget-usd", "0.25") == 0
+    assert next(iter(api.tasks.values()))["budget_usd"] == 0.25
+
+
+@pytest.mark.parametrize("amount", ["much", "nan", "inf", "0", "-1"])
+def test_a_budget_that_is_no_amount_is_refused_before_anything_is_asked(amount: str) -> None:
+    api = FakeApi()
+    with pytest.raises(SystemExit) as exit_:
+        typed(api, "submit", "a.b", "x=1", f"--budget-usd={amount}")
+    assert exit_.value.code == 2
+    assert api.calls == []
+
+
+def test_get_shows_what_a_task_may_cost_and_did_and_which_model_served_instead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failover = {"route": "fast", "requested": "nova", "served": "haiku", "why": "circuit_open"}
+    usage = {"model_calls": 1, "cost_usd": 0.000011, "cached": False, "failovers": [failover]}
+    api = FakeApi(httpx.Response(200, json=finished("tsk_1", budget_usd=0.5, usage=usage)))
+    assert typed(api, "get", "tsk_1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
+    assert shown["budget_usd"].strip() == "0.50"
+    assert shown["usage"].strip() == "model_calls 1, cost_usd 0.000011"
+    assert shown["failover"].strip() == "fast: haiku instead of nova, circuit_open"

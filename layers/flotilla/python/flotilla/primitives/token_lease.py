@@ -130,7 +130,7 @@ class LeaseSize:
         self._size_milli = 0
         self._drawn_ms: int | None = None
         self._queued = 0
-        self._usable_ms = self._ripe_ms = 0
+        self._amount_milli = self._usable_ms = self._ripe_ms = 0
 
     def next_milli(
         self,
@@ -138,6 +138,7 @@ class LeaseSize:
         now_ms: int,
         *,
         used_milli: int,
+        used_ms: int,
         level_milli: int,
         credit_milli: int,
         drawers: int,
@@ -150,6 +151,7 @@ class LeaseSize:
             need_milli: What is needed now.
             now_ms: Now.
             used_milli: What was used since the last draw.
+            used_ms: When the last of it was.
             level_milli: What is in the bucket.
             credit_milli: What is credited in a period.
             drawers: How many are thought to draw from it; an equal share is left to each.
@@ -163,9 +165,11 @@ class LeaseSize:
         if queueing:
             if self._drawn_ms is None:
                 size = _FIRST * need_milli
-            elif now_ms - self._ripe_ms > self._leasing.period_ms // _PROMPT:
+            elif used_milli < self._amount_milli:
+                size = used_milli  # the rest ran out
+            elif used_ms - self._ripe_ms > self._leasing.period_ms // _PROMPT:
                 # It had enough for what it does: so much does it use in a period.
-                size = min(size + more, used_milli * self._leasing.period_ms // max(1, now_ms - self._usable_ms))
+                size = min(size + more, used_milli * self._leasing.period_ms // (used_ms - self._usable_ms))
             else:
                 # All begin anew, whatever each of them got hold of while there was enough.
                 size = (size if self._queued else 0) + more
@@ -188,4 +192,4 @@ class LeaseSize:
         fallen_to = self._size_milli * 3 // 4 if queueing == (self._queued > 0) else 0
         self._size_milli = max(amount_milli, fallen_to)
         self._drawn_ms, self._queued = now_ms, self._queued + 1 if queueing else 0
-        self._usable_ms, self._ripe_ms = usable_ms, ripe_ms
+        self._amount_milli, self._usable_ms, self._ripe_ms = amount_milli, usable_ms, ripe_ms

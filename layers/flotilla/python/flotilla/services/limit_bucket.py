@@ -121,6 +121,7 @@ class LimitBucket:
         self._asked_ms: int | None = None
         self._drew = False
         self._used_milli = 0
+        self._used_ms = 0
         self._in_vain = 0
         self._blind_until_ms: int | None = None
         self._guard: Bucket | None = None
@@ -210,6 +211,7 @@ class LimitBucket:
             return Short(ripe)
         self._leases.use(need_milli)
         self._used_milli += need_milli
+        self._used_ms = self._tools.elapsed_ms() + ripe
         return Taken(ripe)
 
     async def _draw(self, limit: Limit, need_milli: int, patience_ms: int) -> Taken | Short:
@@ -266,6 +268,7 @@ class LimitBucket:
             need_milli,
             now_ms,
             used_milli=self._used_milli,
+            used_ms=self._used_ms,
             level_milli=level,
             credit_milli=credited_milli(limit.rate_per_minute, self._tools.leasing.period_ms),
             drawers=1 + known_others,
