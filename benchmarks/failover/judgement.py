@@ -116,13 +116,17 @@ class Judgement:
             ["tasks that succeeded", f"{sum(t.status == 'succeeded' for t in self.tasks)} of {len(self.tasks)}", "all"],
             ["attempts", f"{self._count(Kind.STARTED)}", f"{len(self.tasks)}"],
             ["times tasks were parked", f"{self._count(Kind.PARKED)}", "0"],
-            ["tasks that say that another model served, and why", f"{sum(whys.values())} ({reasons})", ""],
+            ["tasks whose `usage` says that another model served, and why", f"{sum(whys.values())} ({reasons})", ""],
             ["calls to the dead model", f"{self.wasted}", ""],
             ["… after its circuit opened", f"{self.wasted_open}", ""],
-            ["seconds until it served again", f"{self.first_ms / 1000:.1f}", ""],
+            ["seconds from when it was well until it served", f"{self.first_ms / 1000:.1f}", ""],
             ["… until it served all", f"{self.last_ms / 1000:.1f}", ""],
-            ["tasks that came after that it was well: served by it, by the second", _served(again), ""],
-            ["cost by `usage`, in dollars", f"{self.used_micros / 1e6:.6f}", f"{self.charged_micros / 1e6:.6f}"],
+            ["tasks that came after it was well: by it, by the second", _served(again), ""],
+            [
+                "dollars by `usage`; aim: by the servers' ledgers",
+                f"{self.used_micros / 1e6:.6f}",
+                f"{self.charged_micros / 1e6:.6f}",
+            ],
         ]
 
     def periods(self) -> list[list[str]]:

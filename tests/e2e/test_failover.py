@@ -48,7 +48,8 @@ def test_with_the_first_model_dead_every_task_succeeds_on_the_second_until_the_f
     whys = {failover["why"] for failover in on_the_second(lab, [lab.generate() for _ in range(TASKS)])}
     assert "circuit_open" in whys
     assert whys <= {"circuit_open", "model_unavailable", "model_no_answer"}
-    eventually(lambda: lab.circuit(CIRCUIT) == "open", "the circuit is seen to be open")
+    # Its cooldown may be over by now. Whatever looks whether the model is back finds it dead, and opens it anew.
+    eventually(lambda: lab.served() == "second" and lab.circuit(CIRCUIT) == "open", "the circuit is seen to be open")
 
     calls = len(lab.primary.received)
     on_the_second(lab, [lab.generate() for _ in range(MORE_TASKS)])
@@ -82,7 +83,8 @@ def test_models_are_called_without_what_protects_them_and_the_log_says_so(lab: L
 
     def said() -> bool:
         lines = [line for line in lab.worker_log()[seen:].splitlines() if "protection unavailable" in line]
-        return all(any(f'"{what}"' in line for line in lines) for what in ("limit", "budget"))
+        # A worker that has drawn ahead from the limits does not ask for them, and misses nothing.
+        return all(any(f'"{what}"' in line for line in lines) for what in (CIRCUIT, "budget"))
 
     with lab.without_control_table():
         eventually(ended, "the tasks' success", every=0.5)

@@ -3,75 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.chaos.tally import read_logs
 from benchmarks.fault_lab.script import Phase, Reply, Script
-from benchmarks.fault_lab.server import FaultServer, Received
 from flotilla.events import Kind
-from local.engine import down, up
-from local.instance import Instance
-from tests.e2e.conftest import Engine
-from tests.e2e.fleet_client import FleetClient
+from tests.e2e.lab import CALL, DEAD, SECRET, WELL, Lab
 from tests.e2e.waiting import eventually
 
-SECRET = "what-opens-the-lab"
-AGENT = "diagnostics.call"
-
-WELL = Script.steady()
-DEAD = Script.steady(Reply(weight=2, status=503), Reply(fault="reset"))
 OUTAGE_TASKS = 12
 DELAY_SECONDS = 8
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A fleet, and the server that it declares as the integration `lab`."""
-
-    engine: Engine
-    server: FaultServer
-    tenant: FleetClient
-
-    def call(self, **value: Any) -> str:
-        """Submit a task that makes one call; its id."""
-        return self.tenant.accepted(AGENT, {"integration": "lab", **value})
-
-    def received(self, path: str) -> list[Received]:
-        return [request for request in self.server.received if request.path == path]
-
-    def parked(self, task_id: str) -> list[dict[str, Any]]:
-        return [event for event in self.tenant.events(task_id) if event["kind"] == "parked"]
-
-    def recover(self) -> None:
-        """Have the server do well, and the circuit find out."""
-        self.server.follow(WELL)
-        assert self.tenant.finished(self.call(path="/things/recovered"))["status"] == "succeeded"
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    root = tmp_path_factory.mktemp("integrations")
-    template = Path(__file__).with_name("integration_fleet.toml").read_text(encoding="utf-8")
-    with FaultServer(WELL) as server:
-        config = root / "fleet.toml"
-        config.write_text(template.replace("$lab", f"{server.url}/v1"), encoding="utf-8")
-        instance = Instance(root=root / "engine", port=0, config=config, owner_pid=os.getpid())
-        try:
-            engine = Engine(instance, up(instance))
-            secret = json.dumps({"key": SECRET})
-            engine.client("secretsmanager").create_secret(Name="lab/key", SecretString=secret)
-            tenant = FleetClient(engine.info.api_url, engine.info.tenant_key)
-            with tenant.http:
-                yield Lab(engine, server, tenant)
-        finally:
-            down(instance)
 
 
 @pytest.fixture
@@ -143,7 +88,7 @@ def test_an_answer_that_leads_to_another_host_is_not_followed(lab: Lab, path: st
 def test_a_failure_of_which_no_other_call_says_better_is_nobodys_attempt(lab: Lab, path: str) -> None:
     """Too few tasks for the circuit to be sure: they wait all the same, and none is given up."""
     lab.server.follow(DEAD)
-    task_id = lab.tenant.accepted(AGENT, {"integration": "lab", "path": path}, max_attempts=1)
+    task_id = lab.tenant.accepted(CALL, {"integration": "lab", "path": path}, max_attempts=1)
     eventually(lambda: len(lab.parked(task_id)) >= 1, "a task that waits")
     lab.server.follow(WELL)
     assert lab.tenant.finished(task_id)["status"] == "succeeded"
@@ -182,22 +127,9 @@ def test_an_outage_parks_tasks_at_no_cost_of_attempts_and_stops_the_calls(lab: L
 
 @pytest.fixture
 def storeless(lab: Lab) -> Iterator[None]:
-    """The fleet's `control` table is gone: circuits, limits, caps, pauses and keys; afterwards it is as it was."""
-    tables, name = lab.engine.client("dynamodb"), lab.engine.info.outputs["ControlTable"]
-    shape = tables.describe_table(TableName=name)["Table"]
-    items = [item for page in tables.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
-    tables.delete_table(TableName=name)
-    try:
+    """The fleet's `control` table is gone."""
+    with lab.without_control_table():
         yield
-    finally:
-        tables.create_table(
-            TableName=name,
-            KeySchema=shape["KeySchema"],
-            AttributeDefinitions=shape["AttributeDefinitions"],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        for item in items:
-            tables.put_item(TableName=name, Item=item)
 
 
 @pytest.fixture
@@ -205,21 +137,17 @@ def delayed(lab: Lab) -> list[str]:
     """Tasks that will call the integration in a few seconds."""
     lab.recover()
     call = {"integration": "lab", "method": "POST", "path": f"/effects/{uuid.uuid4().hex}", "body": {}}
-    return [lab.tenant.accepted(AGENT, call, delay_seconds=DELAY_SECONDS) for _ in range(5)]
+    return [lab.tenant.accepted(CALL, call, delay_seconds=DELAY_SECONDS) for _ in range(5)]
 
 
 def test_calls_go_on_without_what_protects_them_and_the_log_says_so(
     lab: Lab, delayed: list[str], storeless: None
 ) -> None:
+    seen = len(lab.worker_log())
+
     def ended() -> bool:
         logs = read_logs(lab.engine.info)
         return all(logs[task_id][-1].kind is Kind.SUCCEEDED for task_id in delayed)
 
     eventually(ended, "the tasks' success", every=0.5)
-    eventually(lambda: "protection unavailable" in worker_log(lab.engine), "the line about it", every=0.5)
-
-
-def worker_log(engine: Engine) -> str:
-    group = "/aws/lambda/flotilla-worker-standard"
-    pages = engine.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
-    return "\n".join(event["message"] for page in pages for event in page["events"])
+    eventually(lambda: "protection unavailable" in lab.worker_log()[seen:], "the line about it", every=0.5)

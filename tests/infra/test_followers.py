@@ -90,11 +90,14 @@ def test_who_asks_for_no_broadcasts_gets_none(tmp_path: Path) -> None:
     settings.write_text("[broadcast]\nevent_bus = false\ntopic = false\n", encoding="utf-8")
     quiet = Templates(synthesize(tmp_path / "out", settings=settings))
     assert not quiet.resources("AWS::Events::EventBus")
-    assert not quiet.resources("AWS::SNS::Topic")
+    topics = [topic.properties["TopicName"] for topic in quiet.resources("AWS::SNS::Topic")]
+    assert topics == ["flotilla-alarms"]
     told = BroadcasterSettings.from_environment(environment(quiet, "flotilla-broadcaster")).broadcast
     assert (told.event_bus, told.topic_arn) == (None, None)
     actions = {action for action, _ in allowed(quiet, "flotilla-broadcaster")}
     assert not actions & {"events:PutEvents", "sns:Publish"}
+    for function in ("flotilla-api", "flotilla-worker-standard"):
+        assert "events:PutEvents" not in {action for action, _ in allowed(quiet, function)}
 
 
 def test_outputs_name_what_the_tools_look_for(followers: Template, dispatch: Template) -> None:

@@ -12,7 +12,7 @@ from random import Random
 
 from benchmarks.fault_lab.breakers.stores import Stores, Weather
 from benchmarks.fault_lab.breakers.world import Attempt, DependencyError, HeldBackError, Protection
-from flotilla.circuit_ports import Transition
+from flotilla.circuit_ports import ProbeLease, Transition
 from flotilla.errors import CircuitOpenError
 from flotilla.primitives.circuit import CallOutcome, CircuitState
 from flotilla.primitives.circuit_policy import CircuitPolicy
@@ -31,7 +31,8 @@ class FlotillaFleet:
     Attributes:
         weather: Of its store.
         probes: Calls made by the lease of a probe.
-        most_probes: Such calls under way at once.
+        leases: Of those that may be under way.
+        most_probes: So many at once at most.
     """
 
     name = "Flotilla"
@@ -42,7 +43,8 @@ class FlotillaFleet:
         self.weather = Weather(Random(f"store/{seed}"))
         self.store = stores.circuits(self.weather)
         self.circuit = stores.circuit()
-        self.probes = self.probing = self.most_probes = 0
+        self.probes = self.most_probes = 0
+        self.leases: set[ProbeLease] = set()
         self._transitions = MemoryTransitions()
 
     def environment(self, number: int, random: Random) -> Protection:
@@ -51,6 +53,14 @@ class FlotillaFleet:
             self.circuit, self.policy, self.store, VirtualClock(), random, f"env-{number}", self._transitions
         )
         return _Flotilla(self, breaker)
+
+    def probing(self, lease: ProbeLease) -> None:
+        """A probe is made by that lease."""
+        now_ms = VirtualClock().now_ms()
+        # One of which nothing is heard may be under way for as long as its lease lasts.
+        self.leases = {one for one in self.leases if one.until_ms > now_ms} | {lease}
+        self.probes += 1
+        self.most_probes = max(self.most_probes, len(self.leases))
 
     def openings(self) -> list[Transition]:
         """The steps by which it opened."""
@@ -74,16 +84,14 @@ class _Flotilla:
         except CircuitOpenError as refusal:
             raise HeldBackError from refusal
         if passage.lease is not None:
-            self._fleet.probes += 1
-            self._fleet.probing += 1
-            self._fleet.most_probes = max(self._fleet.most_probes, self._fleet.probing)
+            self._fleet.probing(passage.lease)
         outcome = CallOutcome.FAILED
         try:
             await attempt()
             outcome = CallOutcome.OK
         finally:
             if passage.lease is not None:
-                self._fleet.probing -= 1
+                self._fleet.leases.discard(passage.lease)
             await self._breaker.record(passage, outcome)
 
 

@@ -126,7 +126,7 @@ class PerProcess:
         """See `Contestant.name`."""
         return "per process, rate / N" if self.shared else "per process, whole rate"
 
-    def environments(self, contest: Contest, meter: Meter) -> list[Environment]:
+    def environments(self, contest: Contest, meter: Meter) -> list[Environment]:  # noqa: ARG002 - asks no store
         """See `Contestant.environments`."""
         parts = contest.size if self.shared else 1
         limit: Limit = contest.limit

@@ -26,7 +26,7 @@ class CountedMetrics:
     def __init__(self) -> None:
         self.counted: Counter[str] = Counter()
 
-    def count(self, name: str, amount: float = 1, **dimensions: str) -> None:
+    def count(self, name: str, amount: float = 1, **dimensions: str) -> None:  # noqa: ARG002
         """See `Metrics.count`."""
         self.counted[name] += int(amount)
 

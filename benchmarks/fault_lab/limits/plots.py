@@ -26,9 +26,8 @@ def draw_race(raced: Sequence[Raced], name: str = "limits_race.svg") -> None:
         if raced:
             ends = [0.0, raced[0].seconds]
             limit = raced[0].bucket.limit
-            axes.plot(
-                ends, [limit.burst + limit.rate_per_minute / 60 * at for at in ends], "k--", label="burst + rate × t"
-            )
+            allowed = [limit.burst + limit.rate_per_minute / 60 * at for at in ends]
+            axes.plot(ends, allowed, "k--", label="burst + rate * t")
 
 
 def draw_writes(sizes: Sequence[int], series: dict[str, Sequence[float]], name: str = "limits_writes.svg") -> None:
@@ -49,9 +48,8 @@ def draw_outage(outlived: Sequence[Outlived], name: str = "limits_outage.svg") -
             seconds = range(0, int(one.outcome.seconds), 2)
             axes.plot(seconds, [one.a_minute(at, at + 2) / 60 for at in seconds], label=one.name)
         for label, since, until in PHASES[1:3]:
-            axes.axvspan(
-                since, until, color="grey", alpha=0.2 if "down" not in label else 0.4, label=f"the store {label}"
-            )
+            shade = 0.4 if "down" in label else 0.2
+            axes.axvspan(since, until, color="grey", alpha=shade, label=f"the store {label}")
 
 
 @contextmanager

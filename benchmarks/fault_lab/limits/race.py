@@ -10,9 +10,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import Any
 
+from benchmarks.fault_lab.limits.racer import make_bucket
+from benchmarks.fault_lab.limits.stores import Meter, client_of
 from flotilla.clock import SystemClock
 from flotilla.primitives.token_bucket import Limit
 from local.instance import REPOSITORY
@@ -24,6 +27,7 @@ LEASE_SECONDS = 4.0
 CAP_SKEW_MS = 500
 _DOOMED = (3, 11)
 _DIE_AT = 2.0
+_RACES = count(1)
 _LIBRARY = REPOSITORY / "layers" / "flotilla" / "python"
 
 
@@ -46,7 +50,7 @@ class Raced:
     """What came of it.
 
     Attributes:
-        admitted: Seconds after the start, of all processes, in order.
+        admitted: Seconds after the start, of all processes, in order; the first made the bucket.
         counts: Admissions of each process.
         unanswered: Asks that the store did not answer in time.
     """
@@ -81,7 +85,7 @@ def race_buckets(url: str, buckets: Sequence[Bucket], seconds: float) -> list[Ra
         contests.append(
             {
                 "kind": bucket.kind,
-                "bucket": f"race-{number}",
+                "bucket": f"race-{next(_RACES)}",
                 "rate": bucket.limit.rate_per_minute,
                 "burst": bucket.limit.burst,
                 "skew_ms": bucket.skew_ms,
@@ -89,16 +93,19 @@ def race_buckets(url: str, buckets: Sequence[Bucket], seconds: float) -> list[Ra
             }
         )
     told = [{"number": one, "url": url, "seconds": seconds, "contests": contests} for one in range(PROCESSES)]
+    client, making = client_of(url), [Meter() for _ in contests]
+    for contest, meter in zip(contests, making, strict=True):
+        make_bucket(contest, client, meter)
     with _processes(told) as racers:
         results = [_read(racer) for racer in racers]
     return [
         Raced(
             bucket,
             seconds,
-            sorted(at for result in results for at in result[number]["admitted"]),
+            [0.0, *sorted(at for result in results for at in result[number]["admitted"])],
             [len(result[number]["admitted"]) for result in results],
-            sum(result[number]["writes"] for result in results),
-            sum(result[number]["reads"] for result in results),
+            sum(result[number]["writes"] for result in results) + making[number].total.writes,
+            sum(result[number]["reads"] for result in results) + making[number].total.reads,
             sum(result[number]["unanswered"] for result in results),
         )
         for number, bucket in enumerate(buckets)

@@ -33,7 +33,7 @@ _READS = {"get_item", "query"}
 
 @dataclass(slots=True)
 class Costs:
-    """Write and read units, as billed: half a unit for a read that need not be the latest, two for one in a transaction."""
+    """Write and read units, as billed: half for a read that may be a moment old, two for a write of a transaction."""
 
     writes: float = 0.0
     reads: float = 0.0
@@ -132,7 +132,7 @@ class MemoryBuckets:
         found: Drawn = await self._run(lambda: Drawn(done=False, before=self._buckets.get(name)))
         return found
 
-    async def draw(self, name: str, draw: Draw, expires_at: int) -> Drawn:
+    async def draw(self, name: str, draw: Draw, expires_at: int) -> Drawn:  # noqa: ARG002 - nothing is forgotten here
         """See `BucketStore.draw`."""
         self._meter.count(1, 0)
         answer: Drawn = await self._run(self._draw_now, name, draw)

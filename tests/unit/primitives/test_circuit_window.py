@@ -162,6 +162,15 @@ def test_one_in_ten_failing_never_opens_it(seed: int, per_slot: int) -> None:
             assert reports.reason(NOW - 60_000 + (slot + 1) * SLOT_MS) is None
 
 
+def test_after_a_recovery_failures_ripen_as_soon_as_those_before_it_would_have() -> None:
+    reports = Reports()
+    reports.add(NOW - 30_000, ok=100, **{latency_column(20): 100})
+    closed_ms = NOW - 3_000
+    reports.trials(NOW, failed=20, fresh=True)
+    assert reports.reason(NOW + 50, counts_from_ms=closed_ms) is None
+    assert reports.reason(NOW + 400, counts_from_ms=closed_ms) is not None
+
+
 def slow(reports: Reports, from_ms: int, until_ms: int, count: int) -> None:
     for at_ms in range(from_ms, until_ms, SUB_BUCKET_MS):
         reports.add(at_ms, slow=count)

@@ -263,9 +263,10 @@ def test_an_outage_is_counted_for_as_long_as_it_lasts_and_refusals_by_kind() -> 
         for _ in range(5):
             await limiter.acquire(CLIENT)
             world.clock.advance(2)
+        of_tenant = Ask("integration#crm.tenant#acme", Limit(1, 1))
+        await limiter.acquire(CRM, of_tenant)
         with pytest.raises(LimitedError):
-            await limiter.acquire(CRM, Ask("integration#crm.tenant#acme", Limit(1, 1)))
-            await limiter.acquire(Ask("integration#crm.tenant#acme", Limit(1, 1)))
+            await limiter.acquire(of_tenant)
 
     run(walk())
     assert world.metrics.counted("ProtectionUnavailable", protection="limit") >= 5

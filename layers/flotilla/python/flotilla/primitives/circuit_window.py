@@ -194,7 +194,8 @@ class Window:
 
     def _settling_ms(self) -> int:
         """How long after a failure a success that began with it would be back."""
-        typical_ms = latency_quantile(self.totals, _TYPICAL)
+        # By those before it last opened too: right after a recovery there are no others yet.
+        typical_ms = latency_quantile(_added(self.buckets), _TYPICAL)
         if typical_ms is None:
             return _UNKNOWN_SETTLING_MS
         return min(int(typical_ms * (1 + LATENCY_ERROR)), _LONGEST_SETTLING_MS)
