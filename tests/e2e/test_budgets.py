@@ -1,6 +1,6 @@
 """What stops a task of a deployed fleet from costing more than it may.
 
-A call of the route's first model may cost 0.001045 dollars at the most, one of its second 0.000262.
+A call of the route's first model may cost 0.001070 dollars at the most, one of its second 0.000268.
 """
 
 from __future__ import annotations

@@ -151,3 +151,4 @@ def test_calls_go_on_without_what_protects_them_and_the_log_says_so(
 
     eventually(ended, "the tasks' success", every=0.5)
     eventually(lambda: "protection unavailable" in lab.worker_log()[seen:], "the line about it", every=0.5)
+    eventually(lambda: '"ProtectionUnavailable":' in lab.worker_log()[seen:], "what raises the alarm", every=0.5)

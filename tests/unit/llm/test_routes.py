@@ -15,6 +15,7 @@ from flotilla.llm.routes import (
     estimated_input_tokens,
     larger,
     most_cost_micros,
+    most_input_tokens,
     none_served,
     worth_another_round,
 )
@@ -98,6 +99,12 @@ def test_all_that_is_sent_counts_in_an_estimate() -> None:
         output=OutputSchema("answer", {"description": "o" * 300}),
     )
     assert estimated_input_tokens(more) >= 700
+    assert most_input_tokens(more) >= 1800 + 1024, "what providers say of tools and forms included"
+
+
+@pytest.mark.parametrize("text", ["x" * 300, "🎉" * 75, "é" * 150, "a b " * 75])
+def test_money_is_reserved_for_as_many_tokens_as_a_text_can_have(text: str) -> None:
+    assert most_input_tokens(ModelRequest(messages=[Message(Role.USER, text)])) >= len(text.encode())
 
 
 def test_an_answer_whose_provider_counts_is_counted_as_it_says() -> None:

@@ -20,6 +20,9 @@ FRUGAL = "frugal"
 _PER_MILLION = 1_000_000
 _BYTES_PER_TOKEN = 3
 _TOKENS_PER_MESSAGE = 8
+_MOST_PER_MESSAGE = 16
+_MOST_OF_INSTRUCTIONS = 1024
+"""What a provider says to the model itself about tools, or about the form of the answer."""
 
 
 def estimated_input_tokens(request: ModelRequest) -> int:
@@ -27,16 +30,29 @@ def estimated_input_tokens(request: ModelRequest) -> int:
 
     Tokenizers make a token of about four letters of English, and of fewer of other languages and of JSON.
     """
+    return -(-_letters(request) // _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE * (len(request.messages) + 1)
+
+
+def most_input_tokens(request: ModelRequest) -> int:
+    """How many tokens a request has at most: a token is a byte at least, however a model divides text.
+
+    What money is reserved by. A cap is exceeded by what calls cost beyond their reservations, so these are bounds.
+    """
+    instructed = _MOST_OF_INSTRUCTIONS if request.tools or request.output is not None else 0
+    return _letters(request) + _MOST_PER_MESSAGE * (len(request.messages) + 1) + instructed
+
+
+def _letters(request: ModelRequest) -> int:
+    """Bytes of all that the model is to read."""
     parts = [request.system or ""]
     for message in request.messages:
         parts.append(message.text)
-        parts += [json.dumps(dict(call.input), default=str) for call in message.tool_calls]
-        parts += [_text(result.content) for result in message.tool_results]
+        parts += [call.id + call.name + json.dumps(dict(call.input), default=str) for call in message.tool_calls]
+        parts += [result.id + _text(result.content) for result in message.tool_results]
     parts += [tool.name + tool.description + json.dumps(dict(tool.input_schema)) for tool in request.tools]
     if request.output is not None:
         parts.append(json.dumps(dict(request.output.schema)))
-    letters = sum(len(part.encode(errors="replace")) for part in parts)
-    return -(-letters // _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE * (len(request.messages) + 1)
+    return sum(len(part.encode(errors="replace")) for part in parts)
 
 
 def _text(content: object) -> str:

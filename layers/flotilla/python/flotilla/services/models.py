@@ -43,6 +43,7 @@ from flotilla.llm.routes import (
     failed,
     larger,
     most_cost_micros,
+    most_input_tokens,
     none_served,
     worth_another_round,
 )
@@ -193,18 +194,24 @@ class ModelDesk:
 
 @dataclass(slots=True)
 class _Call:
-    """One call by a route, over all models that it asks."""
+    """One call by a route, over all models that it asks.
+
+    Attributes:
+        input_tokens: What is asked of limits.
+        most_tokens: What money is reserved by.
+    """
 
     route: Route
     request: ModelRequest
     models: list[Model]
     input_tokens: int
+    most_tokens: int
     misses: dict[str, Miss] = field(default_factory=dict)
     whys: dict[str, str] = field(default_factory=dict)
 
     def most(self, model: Model) -> int:
         """What it costs with a model at most."""
-        return most_cost_micros(model.price, self.input_tokens, self.request.max_tokens)
+        return most_cost_micros(model.price, self.most_tokens, self.request.max_tokens)
 
     def cheaper(self, models: Sequence[Model], than: Model) -> list[Model]:
         """Those of `models` with which it costs less."""
@@ -247,7 +254,8 @@ class RouteCalls:
             raise PermanentError(f"route {route} has no model of quality {quality}", code="quality_not_available")
         if request.max_tokens < 1:
             raise PermanentError("max_tokens is at least 1", code="invalid_request")
-        call, began_ms = _Call(found, request, models, estimated_input_tokens(request)), self._clock.now_ms()
+        call = _Call(found, request, models, estimated_input_tokens(request), most_input_tokens(request))
+        began_ms = self._clock.now_ms()
         for number in range(found.rounds):
             if number:
                 await self._clock.sleep(_BETWEEN_ROUNDS_SECONDS * (0.5 + self._desk.random.random() / 2))
