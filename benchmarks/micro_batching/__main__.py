@@ -25,6 +25,7 @@ from flotilla.llm.declaration import Route, routes_in
 from flotilla.llm.together import FORM_NAME, Ask
 from flotilla.llm.usage import UsageMeter
 from flotilla.llm_ports import ModelReply, ModelRequest
+from flotilla.services.dependency import Dependencies
 from flotilla.services.limits import Limiter
 from flotilla.services.micro_batching import MicroBatches
 from flotilla.services.model_protection import ModelProtections
@@ -209,11 +210,13 @@ async def _batch(run: _Run, numbers: Sequence[int]) -> None:
     """One invocation, in a process of its own."""
     clock, chance, roster = VirtualClock(), random.Random(7), Roster()
     protections = ModelProtections(
-        circuits=MemoryCircuits(),
-        limiter=Limiter(MemoryBuckets(), clock, chance),
-        clock=clock,
-        random=chance,
-        environment="benchmark",
+        Dependencies(
+            circuits=MemoryCircuits(),
+            limiter=Limiter(MemoryBuckets(), clock, chance),
+            clock=clock,
+            random=chance,
+            environment="benchmark",
+        )
     )
     desk = ModelDesk(_routes(), provide=lambda _model: run.model, protect=protections.of, clock=clock, random=chance)
     batches = MicroBatches(clock, roster)

@@ -18,7 +18,7 @@ from flotilla.primitives.rest import Rests
 from flotilla.runtime import clients, threads
 
 if TYPE_CHECKING:
-    from flotilla.circuit_ports import CircuitStore, Transitions
+    from flotilla.circuit_ports import Transitions
     from flotilla.integration_ports import HttpTransport, Secrets
     from flotilla.integrations.desk import IntegrationDesk
     from flotilla.llm.declaration import Model
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flotilla.metric_ports import Metrics
     from flotilla.runtime.settings import WorkerSettings
     from flotilla.services.attempt_budgets import BudgetDesk
+    from flotilla.services.dependency import Dependencies
     from flotilla.services.limits import Limiter
     from flotilla.services.models import ModelDesk
 
@@ -52,7 +53,6 @@ class Calling:
         self._metrics = metrics
         self._clock = SystemClock()
         self._random = random.Random()
-        self._environment = uuid.uuid4().hex
         self._rests = Rests()
         # Plain agents ask on threads of their own.
         self._making = threading.RLock()
@@ -96,21 +96,12 @@ class Calling:
         from flotilla.services.protection import Protections
 
         slots = DynamoSlots(clients.dynamodb(), self._settings.control_table, self._aws)
-        protections = Protections(
-            circuits=self._circuits,
-            limiter=self._limiter,
-            caps=ConcurrencyCaps(slots, self._clock, self._random, metrics=self._metrics),
-            clock=self._clock,
-            random=self._random,
-            environment=self._environment,
-            transitions=self._transitions,
-            metrics=self._metrics,
-        )
+        caps = ConcurrencyCaps(slots, self._clock, self._random, metrics=self._metrics)
         return IntegrationDesk(
             deployed(),
             transport=self._transport,
             secrets=self._secrets,
-            protect=protections.of,
+            protect=Protections(self._dependencies, caps).of,
             clock=self._clock,
             random=self._random,
         )
@@ -121,19 +112,10 @@ class Calling:
         from flotilla.services.model_protection import ModelProtections
         from flotilla.services.models import ModelDesk
 
-        protections = ModelProtections(
-            circuits=self._circuits,
-            limiter=self._limiter,
-            clock=self._clock,
-            random=self._random,
-            environment=self._environment,
-            transitions=self._transitions,
-            metrics=self._metrics,
-        )
         return ModelDesk(
             deployed(),
             provide=self._provider,
-            protect=protections.of,
+            protect=ModelProtections(self._dependencies).of,
             clock=self._clock,
             random=self._random,
             metrics=self._metrics,
@@ -185,10 +167,19 @@ class Calling:
         return threads.ThreadRunner("model", _MODEL_THREADS)
 
     @cached_property
-    def _circuits(self) -> CircuitStore:
+    def _dependencies(self) -> Dependencies:
         from flotilla.dynamo.circuits import DynamoCircuits
+        from flotilla.services.dependency import Dependencies
 
-        return DynamoCircuits(clients.dynamodb(), self._settings.control_table, self._aws)
+        return Dependencies(
+            circuits=DynamoCircuits(clients.dynamodb(), self._settings.control_table, self._aws),
+            limiter=self._limiter,
+            clock=self._clock,
+            random=self._random,
+            environment=uuid.uuid4().hex,
+            transitions=self._transitions,
+            metrics=self._metrics,
+        )
 
     @cached_property
     def _limiter(self) -> Limiter:

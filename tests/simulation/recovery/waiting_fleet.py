@@ -15,6 +15,7 @@ from flotilla.integration_ports import CallAsk, Protection
 from flotilla.primitives.circuit import CallOutcome
 from flotilla.primitives.parking import release_seconds, unaided_seconds
 from flotilla.services.concurrency_caps import ConcurrencyCaps
+from flotilla.services.dependency import Dependencies
 from flotilla.services.limits import Limiter
 from flotilla.services.protection import Protections
 from tests.fakes.circuits import MemoryCircuits
@@ -130,12 +131,14 @@ def _environments(outage: Outage, settings: str) -> list[Protection]:
     def made(number: int) -> Protection:
         own = random.Random(f"{outage.seed}/{number}")
         return Protections(
-            circuits=circuits,
-            limiter=Limiter(buckets, clock, own),
-            caps=ConcurrencyCaps(slots, clock, own),
-            clock=clock,
-            random=own,
-            environment=f"process-{number}",
+            Dependencies(
+                circuits=circuits,
+                limiter=Limiter(buckets, clock, own),
+                clock=clock,
+                random=own,
+                environment=f"process-{number}",
+            ),
+            ConcurrencyCaps(slots, clock, own),
         ).of(crm(settings))
 
     return [made(number) for number in range(outage.environments)]

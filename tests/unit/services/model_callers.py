@@ -14,6 +14,7 @@ from flotilla.llm.served import Served
 from flotilla.llm.usage import UsageMeter
 from flotilla.llm_ports import Message, ModelRequest, Role
 from flotilla.primitives.budget import Hold, Level
+from flotilla.services.dependency import Dependencies
 from flotilla.services.limit_board import LimitBoard
 from flotilla.services.limits import Limiter
 from flotilla.services.model_protection import ModelProtections
@@ -108,11 +109,13 @@ class World:
         self._processes += 1
         clock, chance = VirtualClock(), random.Random(self._processes)
         protections = ModelProtections(
-            circuits=self.circuits,
-            limiter=Limiter(self.buckets, clock, chance, board=LimitBoard(self.settings, clock)),
-            clock=clock,
-            random=chance,
-            environment=f"process-{self._processes}",
+            Dependencies(
+                circuits=self.circuits,
+                limiter=Limiter(self.buckets, clock, chance, board=LimitBoard(self.settings, clock)),
+                clock=clock,
+                random=chance,
+                environment=f"process-{self._processes}",
+            )
         )
         return ModelDesk(
             self.routes,

@@ -11,6 +11,7 @@ from flotilla.llm_ports import ModelMisconfiguredError, ModelReply
 from flotilla.models import Status
 from flotilla.primitives.circuit import CircuitState
 from flotilla.services.attempt import AttemptTools
+from flotilla.services.dependency import Dependencies
 from flotilla.services.limits import Limiter
 from flotilla.services.model_protection import ModelProtections
 from flotilla.services.models import ModelDesk
@@ -41,11 +42,13 @@ class Generating:
     def another_process(self) -> AttemptTools:
         chance = random.Random(7)
         protections = ModelProtections(
-            circuits=self.circuits,
-            limiter=Limiter(self.buckets, self.fleet.clock, chance),
-            clock=self.fleet.clock,
-            random=chance,
-            environment=f"process-{chance.random()}",
+            Dependencies(
+                circuits=self.circuits,
+                limiter=Limiter(self.buckets, self.fleet.clock, chance),
+                clock=self.fleet.clock,
+                random=chance,
+                environment=f"process-{chance.random()}",
+            )
         )
         made = ModelDesk(
             routes(),

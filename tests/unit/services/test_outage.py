@@ -11,6 +11,7 @@ from benchmarks.fault_lab.script import Phase, Reply, Script
 from flotilla.integrations.desk import IntegrationDesk
 from flotilla.models import Status
 from flotilla.services.concurrency_caps import ConcurrencyCaps
+from flotilla.services.dependency import Dependencies
 from flotilla.services.limits import Limiter
 from flotilla.services.protection import Protections
 from tests.fakes.circuits import MemoryCircuits
@@ -29,12 +30,14 @@ def test_no_task_dies_of_an_outage_and_few_calls_are_wasted_on_it(fault: Reply) 
     fleet = Fleet(list(CALLING))
     transport = MemoryTransport(Script((Phase((fault,)),)))
     protections = Protections(
-        circuits=MemoryCircuits(),
-        limiter=Limiter(MemoryBuckets(), fleet.clock, random.Random(1)),
-        caps=ConcurrencyCaps(MemorySlots(), fleet.clock, random.Random(2)),
-        clock=fleet.clock,
-        random=random.Random(3),
-        environment="one",
+        Dependencies(
+            circuits=MemoryCircuits(),
+            limiter=Limiter(MemoryBuckets(), fleet.clock, random.Random(1)),
+            clock=fleet.clock,
+            random=random.Random(3),
+            environment="one",
+        ),
+        ConcurrencyCaps(MemorySlots(), fleet.clock, random.Random(2)),
     )
     desk = IntegrationDesk(
         {"crm": crm()},
@@ -106,12 +109,14 @@ class _Lone:
         self.fleet = fleet = Fleet(list(CALLING))
         self.transport = MemoryTransport(script)
         protections = Protections(
-            circuits=MemoryCircuits(),
-            limiter=Limiter(MemoryBuckets(), fleet.clock, random.Random(1)),
-            caps=ConcurrencyCaps(MemorySlots(), fleet.clock, random.Random(2)),
-            clock=fleet.clock,
-            random=random.Random(3),
-            environment="one",
+            Dependencies(
+                circuits=MemoryCircuits(),
+                limiter=Limiter(MemoryBuckets(), fleet.clock, random.Random(1)),
+                clock=fleet.clock,
+                random=random.Random(3),
+                environment="one",
+            ),
+            ConcurrencyCaps(MemorySlots(), fleet.clock, random.Random(2)),
         )
         desk = IntegrationDesk(
             {"crm": crm()},

@@ -15,6 +15,7 @@ from flotilla.integrations.declaration import Integration
 from flotilla.primitives.circuit import CallOutcome, CircuitState
 from flotilla.primitives.token_bucket import Limit
 from flotilla.services.concurrency_caps import ConcurrencyCaps
+from flotilla.services.dependency import Dependencies
 from flotilla.services.limit_board import LimitBoard
 from flotilla.services.limits import Limiter
 from flotilla.services.protection import Protections
@@ -42,12 +43,14 @@ class Shared:
         self._processes += 1
         clock, chance = VirtualClock(), random.Random(self._processes)
         return Protections(
-            circuits=self.circuits,
-            limiter=Limiter(self.buckets, clock, chance, board=LimitBoard(self.settings, clock)),
-            caps=ConcurrencyCaps(self.slots, clock, chance),
-            clock=clock,
-            random=chance,
-            environment=f"process-{self._processes}",
+            Dependencies(
+                circuits=self.circuits,
+                limiter=Limiter(self.buckets, clock, chance, board=LimitBoard(self.settings, clock)),
+                clock=clock,
+                random=chance,
+                environment=f"process-{self._processes}",
+            ),
+            ConcurrencyCaps(self.slots, clock, chance),
         ).of(self.integration)
 
 
