@@ -25,8 +25,12 @@ def run_python(what: str, arguments: Sequence[str], extra_environment: Mapping[s
     Raises:
         BundlingError: It failed; the message ends with what it printed last.
     """
-    # The sources stay free of compiled files, and sets are written to compiled files in one order.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", **(extra_environment or {})}
+    always = {
+        "PYTHONDONTWRITEBYTECODE": "1",  # the sources stay free of compiled files
+        "PYTHONHASHSEED": "0",  # sets are written to compiled files in one order
+        "PYTHONUNBUFFERED": "1",  # what it prints comes in the order in which it was printed
+    }
+    environment = {**os.environ, **always, **(extra_environment or {})}
     done = subprocess.run(
         [sys.executable, *arguments],
         env=environment,
