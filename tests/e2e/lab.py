@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from benchmarks.fault_lab.script import Reply, Script
 from benchmarks.fault_lab.server import FaultServer, Received
@@ -71,6 +72,11 @@ class Lab:
         assert answer.status_code == 200, answer.text
         return next((item["state"] for item in answer.json()["items"] if item["name"] == name), "")
 
+    def force(self, circuit: str, state: str) -> None:
+        """Have an operator decide how a circuit stands, or leave it to itself (`auto`)."""
+        answer = self.operator.http.put(f"/v1/circuits/{quote(circuit)}", json={"state": state, "reason": "a test"})
+        assert answer.status_code == 200, answer.text
+
     def recover(self) -> None:
         """Have the integration do well, and the circuit find out."""
         self.server.follow(WELL)
@@ -81,7 +87,7 @@ class Lab:
         for name, server in (("primary", self.primary), ("second", self.second)):
             server.follow(WELL)
             for state in ("closed", "auto"):
-                self.operator.http.put(f"/v1/circuits/model%23{name}", json={"state": state, "reason": "a new test"})
+                self.force(f"model#{name}", state)
         eventually(lambda: self.served() == "primary", "the first model serves", every=0.5)
 
     def worker_log(self) -> str:
