@@ -27,6 +27,7 @@ ADAPTERS = {
 }
 PORTS = {
     "ports",
+    "attempt_ports",
     "broadcast_ports",
     "budget_ports",
     "circuit_ports",
@@ -49,9 +50,10 @@ ALLOWED = {
     "primitives": BOTTOM,
     **dict.fromkeys(PORTS, PURE),
     "budget_declaration": set(),
-    "integrations": PURE | PORTS,
+    "protection_declaration": {"primitives"},
+    "integrations": PURE | PORTS | {"protection_declaration"},
     "limits": PURE | PORTS,
-    "llm": PURE | PORTS | {"integrations"},
+    "llm": PURE | PORTS | {"integrations", "protection_declaration"},
     "agents": PURE | PORTS | {"integrations", "llm"},
     "services": PURE | PORTS | {"agents", "integrations", "llm"},
     **dict.fromkeys(ADAPTERS, PURE | PORTS),

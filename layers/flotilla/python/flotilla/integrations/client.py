@@ -15,8 +15,9 @@ import logging
 import random
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from flotilla.attempt_ports import Supervisor
 from flotilla.clock import Clock
 from flotilla.errors import FlotillaError, LimitedError, ParkedError, PermanentError, RetryableError
 from flotilla.integration_ports import (
@@ -56,19 +57,6 @@ _MARGIN_MS = 20
 
 _LEAST_MS = 5
 """What is left of that, whatever has to be asked first."""
-
-
-class Supervisor(Protocol):
-    """Says whether the attempt may go on."""
-
-    async def go_on(self) -> None:
-        """Let it begin something new.
-
-        Raises:
-            AttemptRevokedError: It is over, or its task is no longer its own.
-            ParkedError: The task was paused.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

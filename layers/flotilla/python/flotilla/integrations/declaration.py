@@ -15,13 +15,12 @@ from flotilla.integration_ports import protection_name
 from flotilla.primitives.circuit_policy import CircuitPolicy
 from flotilla.primitives.token_bucket import Limit
 from flotilla.primitives.webhook_url import target_of
+from flotilla.protection_declaration import declared_limit, declared_policy
 
 ANY = "*"
 """An agent that declares this may call every integration of the fleet."""
 
 _FILE = "declared.json"
-
-_PROBE_MARGIN_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ class Integration:
         if "?" in value["base_url"]:
             raise ValueError(f"integration {name}: its base_url has a query")
         target = target_of(value["base_url"], _All() if private else ())
-        timeouts, breaker = value["timeouts"], value["breaker"]
+        timeouts = value["timeouts"]
         return cls(
             name=name,
             origin=f"{'https' if target.tls else 'http'}://{target.authority}",
@@ -129,8 +128,8 @@ class Integration:
             read_ms=timeouts["read_ms"],
             total_ms=timeouts["total_ms"],
             retry=RetryPolicy(*(value["retry"][key] for key in RetryPolicy.__slots__)),
-            breaker=None if breaker is None else _policy(breaker, timeouts["total_ms"]),
-            limits=Limits(**{of: _limit(value["limits"].get(of)) for of in Limits.__slots__}),
+            breaker=declared_policy(value["breaker"], timeouts["total_ms"]),
+            limits=Limits(**{of: declared_limit(value["limits"].get(of)) for of in Limits.__slots__}),
             concurrency=value["concurrency"],
             concurrency_per_tenant=value.get("concurrency_per_tenant"),
             response_bytes=value["response_bytes"],
@@ -143,24 +142,6 @@ class _All(Container[str]):
 
     def __contains__(self, host: object) -> bool:
         return True
-
-
-def _policy(value: Mapping[str, Any], total_ms: int) -> CircuitPolicy:
-    # A probe's lease outlives the longest call, or more probes would be under way than there may be.
-    return CircuitPolicy(
-        failure_rate=value["failure_rate"],
-        latency_p99_ms=value["latency_p99_ms"],
-        minimum_volume=value["minimum_volume"],
-        window_ms=value["window_ms"],
-        cooldown_ms=value["cooldown_ms"],
-        longest_cooldown_ms=value["longest_cooldown_ms"],
-        probes=value["probes"],
-        probe_lease_ms=total_ms + _PROBE_MARGIN_MS,
-    )
-
-
-def _limit(value: Mapping[str, int] | None) -> Limit | None:
-    return None if value is None else Limit(value["rate_per_minute"], value["burst"])
 
 
 def circuits_of(integrations: Mapping[str, Integration]) -> dict[str, CircuitPolicy]:

@@ -15,6 +15,7 @@ from typing import Any
 from flotilla.errors import PermanentError
 from flotilla.primitives.circuit_policy import CircuitPolicy
 from flotilla.primitives.token_bucket import Limit
+from flotilla.protection_declaration import declared_limit, declared_policy
 
 ANY = "*"
 """An agent that declares this may call every route of the fleet."""
@@ -23,7 +24,6 @@ QUALITIES = ("low", "medium", "high")
 """What is asked of models, the least first."""
 
 _FILE = "declared.json"
-_PROBE_MARGIN_MS = 2000
 
 
 def protection_name(model: str) -> str:
@@ -156,25 +156,7 @@ def _model(name: str, value: Mapping[str, Any], longest_ms: int) -> Model:
         quality=value["quality"],
         context_tokens=value["context_tokens"],
         price=Price(*(value["price"][key] for key in Price.__slots__)),
-        breaker=None if value["breaker"] is None else _policy(value["breaker"], longest_ms),
-        requests=_limit(value["requests"]),
-        tokens=_limit(value["tokens"]),
+        breaker=declared_policy(value["breaker"], longest_ms),
+        requests=declared_limit(value["requests"]),
+        tokens=declared_limit(value["tokens"]),
     )
-
-
-def _policy(value: Mapping[str, Any], longest_ms: int) -> CircuitPolicy:
-    # A probe's lease outlives the longest call, or more probes would be under way than there may be.
-    return CircuitPolicy(
-        failure_rate=value["failure_rate"],
-        latency_p99_ms=value["latency_p99_ms"],
-        minimum_volume=value["minimum_volume"],
-        window_ms=value["window_ms"],
-        cooldown_ms=value["cooldown_ms"],
-        longest_cooldown_ms=value["longest_cooldown_ms"],
-        probes=value["probes"],
-        probe_lease_ms=longest_ms + _PROBE_MARGIN_MS,
-    )
-
-
-def _limit(value: Mapping[str, int] | None) -> Limit | None:
-    return None if value is None else Limit(value["rate_per_minute"], value["burst"])

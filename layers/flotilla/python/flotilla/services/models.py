@@ -19,8 +19,9 @@ import logging
 import random
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from flotilla.attempt_ports import Supervisor
 from flotilla.budget_ports import Spending
 from flotilla.clock import Clock
 from flotilla.errors import (
@@ -84,19 +85,6 @@ _LAST_PATIENCE_SECONDS = 1.0
 _PATIENT_PART = 4
 _BETWEEN_ROUNDS_SECONDS = 0.5
 _LEASE_MARGIN_SECONDS = 5.0
-
-
-class Supervisor(Protocol):
-    """Says whether the attempt may go on."""
-
-    async def go_on(self) -> None:
-        """Let it begin something new.
-
-        Raises:
-            AttemptRevokedError: It is over, or its task is no longer its own.
-            ParkedError: The task was paused.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,14 @@ import itertools
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from flotilla.attempt_ports import Supervisor
 from flotilla.budget_ports import Reservation, Spending
 from flotilla.errors import FlotillaError
 from flotilla.llm.served import Served
 from flotilla.llm.together import shares
 from flotilla.llm.usage import UsageMeter
 from flotilla.primitives.budget import Hold, Level
-from flotilla.services.models import ModelCaller, Supervisor
+from flotilla.services.models import ModelCaller
 
 _numbers = itertools.count(1)
 
