@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-_PARTS = ("benchmarks.fault_lab.breakers", "benchmarks.fault_lab.limits")
+_PARTS = ("benchmarks.fault_lab.limits", "benchmarks.fault_lab.breakers")
 
 
 def main() -> int:

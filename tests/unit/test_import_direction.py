@@ -24,6 +24,7 @@ ADAPTERS = {
     "secretsmanager",
     "sns",
     "sqs",
+    "stepfunctions",
 }
 PORTS = {
     "ports",
@@ -36,6 +37,7 @@ PORTS = {
     "llm_ports",
     "metric_ports",
     "retention_ports",
+    "workflow_ports",
 }
 
 # Part of the library → parts it may import.
@@ -54,8 +56,9 @@ ALLOWED = {
     "integrations": PURE | PORTS | {"protection_declaration"},
     "limits": PURE | PORTS,
     "llm": PURE | PORTS | {"integrations", "protection_declaration"},
+    "workflows": PURE | PORTS,
     "agents": PURE | PORTS | {"integrations", "llm"},
-    "services": PURE | PORTS | {"agents", "integrations", "llm"},
+    "services": PURE | PORTS | {"agents", "integrations", "llm", "workflows"},
     **dict.fromkeys(ADAPTERS, PURE | PORTS),
     "runtime": PURE | PORTS,
 }

@@ -102,6 +102,38 @@ def payload_key(tenant: str, task_id: str, sha256: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowStep:
+    """Where in a workflow's run a task stands.
+
+    Attributes:
+        run: Id of the run, which is a task too.
+        step: Name of the state that asked for the task.
+        token: What the state is answered by, once. Whoever has it and may use Step Functions can end the state, so it
+            is told to nobody: events are hashed and shown with its digest in its place (`events.sealed`).
+    """
+
+    run: str
+    step: str
+    token: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in events and messages."""
+        return {"run": self.run, "step": self.step, "token": self.token}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> WorkflowStep:
+        """Read what `to_json` wrote, or an event's sealed form of it, whose token is empty.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is neither.
+        """
+        step = cls(value["run"], value["step"], value.get("token", ""))
+        if not all(isinstance(member, str) for member in (step.run, step.step, step.token)):
+            raise ValueError("not a step of a workflow")
+        return step
+
+
+@dataclass(frozen=True, slots=True)
 class TaskMessage:
     """What lies on a lane: enough to run the task without reading its log.
 
@@ -119,6 +151,7 @@ class TaskMessage:
         revision: How often its input was replaced.
         budgets: What its calls count against: ids of tasks, itself and those above it, the nearest first, and what each
             may cost with all below it, in millionths of a dollar. Only those that have a bound.
+        workflow: The state that waits for how it ends; None where no workflow does.
     """
 
     task_id: str
@@ -142,6 +175,7 @@ class TaskMessage:
     depth: int = 0
     revision: int = 0
     budgets: TaskBudgets = ()
+    workflow: WorkflowStep | None = None
 
     @property
     def group(self) -> str:
@@ -185,6 +219,7 @@ class TaskMessage:
                 "depth": self.depth,
                 "revision": self.revision,
                 "budgets": self.budgets,
+                **({} if self.workflow is None else {"workflow": self.workflow.to_json()}),
             },
             separators=(",", ":"),
             # Escaped to ASCII: SQS refuses some characters that JSON strings may hold (U+FFFE, U+FFFF).
@@ -207,7 +242,9 @@ class TaskMessage:
             misfits += ["hash"] if not misfits and not _HASH.fullmatch(members["hash"]) else []
             if misfits:
                 raise UnreadableMessageError(f"not a task message: {', '.join(misfits)}")
-            read = {"input": _payload(value), "budgets": task_budgets(value.get("budgets", ()))}
+            read: dict[str, Any] = {"input": _payload(value), "budgets": task_budgets(value.get("budgets", ()))}
+            if "workflow" in value:
+                read["workflow"] = WorkflowStep.from_json(value["workflow"])
             return cls(**{"session": None, "deadline_ms": None, "attempt": 0} | members | read)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UnreadableMessageError(f"not a task message: {type(error).__name__}") from error

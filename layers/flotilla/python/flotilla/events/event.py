@@ -43,6 +43,18 @@ class Event:
     hash: str
 
 
+def sealed(body: dict[str, Any]) -> dict[str, Any]:
+    """`body` without what is told to nobody: the digest of a workflow's token stands in the token's place.
+
+    Hashes are made of this form, so that whoever was told a log can verify it. What is sealed already stays so.
+    """
+    step = body.get("workflow")
+    if not isinstance(step, dict) or "token" not in step:
+        return body
+    digest = hashlib.sha256(str(step["token"]).encode()).hexdigest()
+    return {**body, "workflow": {"run": step.get("run"), "step": step.get("step"), "token_sha256": digest}}
+
+
 def _digest(prev_hash: str, fields: list[Any]) -> str:
     return hashlib.sha256(f"{prev_hash}\n{canonical_json(fields)}".encode()).hexdigest()
 
@@ -64,7 +76,7 @@ def chain(
         ValueError: `body` is not JSON (a NaN, an infinity).
         TypeError: `body` is not JSON (another type).
     """
-    digest = _digest(prev_hash, [task_id, seq, kind.value, at_ms, actor, attempt, body])
+    digest = _digest(prev_hash, [task_id, seq, kind.value, at_ms, actor, attempt, sealed(body)])
     return Event(task_id, seq, kind, at_ms, actor, attempt, body, prev_hash, digest)
 
 
@@ -80,7 +92,8 @@ def verify_chain(events: Iterable[Event]) -> None:
         task_id = task_id or event.task_id
         if event.seq != position or event.task_id != task_id:
             raise CorruptLogError(f"{task_id}: expected event {position}, found {event.task_id}/{event.seq}")
-        fields = [event.task_id, event.seq, event.kind.value, event.at_ms, event.actor, event.attempt, event.body]
+        body = sealed(event.body)
+        fields = [event.task_id, event.seq, event.kind.value, event.at_ms, event.actor, event.attempt, body]
         if event.prev_hash != expected_hash or event.hash != _digest(event.prev_hash, fields):
             raise CorruptLogError(f"{task_id}: event {position} does not fit the hash chain")
         expected_hash = event.hash

@@ -14,7 +14,7 @@ from flotilla.errors import CorruptLogError
 from flotilla.events.event import Event
 from flotilla.events.kinds import STATUS_AFTER, Kind
 from flotilla.events.usage import added_up
-from flotilla.models import ErrorInfo, Payload, Status, TaskBudgets, task_budgets
+from flotilla.models import ErrorInfo, Payload, Status, TaskBudgets, WorkflowStep, task_budgets
 
 
 @dataclass(slots=True)
@@ -38,6 +38,7 @@ class TaskState:
         revision: How often its input was replaced.
         budgets: See `TaskMessage.budgets`.
         steps: Recorded results by step name.
+        workflow: The state of a workflow that waits for how it ends.
     """
 
     task_id: str
@@ -77,6 +78,7 @@ class TaskState:
     depth: int = 0
     revision: int = 0
     budgets: TaskBudgets = ()
+    workflow: WorkflowStep | None = None
 
     @property
     def budget_micros(self) -> int | None:
@@ -121,6 +123,7 @@ def _initial(event: Event) -> TaskState:
         root=body.get("root"),
         depth=body.get("depth", 0),
         budgets=task_budgets(body.get("budgets", ())),
+        workflow=WorkflowStep.from_json(body["workflow"]) if "workflow" in body else None,
     )
 
 

@@ -1,7 +1,8 @@
 """An event as clients are told of it, and back again, so that a log can be verified by whoever was told it.
 
-Two things are told differently from how they are stored. Times are RFC 3339; and a value outside the log is shown
-by its size and digest, without its key in the store, which follows from tenant, task and digest.
+Three things are told differently from how they are stored. Times are RFC 3339; a value outside the log is shown by its
+size and digest, without its key in the store, which follows from tenant, task and digest; and a workflow's token is
+shown by its digest, of which the event's hash is made too.
 Invariant: what is told can be told back to the very event whose hash it carries. Whatever was altered on the way
 makes another event, or none.
 """
@@ -15,7 +16,7 @@ from typing import Any
 
 from flotilla.clock import rfc3339
 from flotilla.errors import CorruptLogError
-from flotilla.events.event import Event
+from flotilla.events.event import Event, sealed
 from flotilla.events.kinds import Kind
 from flotilla.models import payload_key
 
@@ -40,7 +41,7 @@ _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\.(\d{3})Z")
 def tell(event: Event) -> dict[str, Any]:
     """The event as clients are told of it; what its kind needs stands beside what all have."""
     view: dict[str, Any] = {}
-    for name, value in event.body.items():
+    for name, value in sealed(event.body).items():
         if name in _TIMES and isinstance(value, int):
             view[_TIMES[name]] = rfc3339(value)
         elif name in _PAYLOADS:

@@ -45,6 +45,7 @@ def message_for(state: TaskState) -> TaskMessage:
         depth=state.depth,
         revision=state.revision,
         budgets=state.budgets,
+        workflow=state.workflow,
     )
 
 

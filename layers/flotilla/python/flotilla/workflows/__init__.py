@@ -1,0 +1,1 @@
+"""Workflows: what is declared of them, and the messages by which their states ask for tasks."""
