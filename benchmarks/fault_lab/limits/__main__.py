@@ -191,7 +191,7 @@ def _raced(raced: Sequence[Raced], seconds: float) -> str:
 
 {PROCESSES} processes of the operating system, {seconds:g} s of real time, one bucket in each row, on the DynamoDB of
 the embedded engine; the rows of one limiter and limit at the same time, the others after. All ask for as much as they
-can get. The bucket is there beforehand, by a first ask that counts. *unanswered*: asks that the engine kept waiting for
+can get. The bucket is there beforehand, and full. *unanswered*: asks that the engine kept waiting for
 more than a second, at which a process goes on by itself (fails open): what it admits then is not bounded by the bucket,
 and counts here.
 

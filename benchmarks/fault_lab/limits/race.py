@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.fault_lab.limits.racer import make_bucket
-from benchmarks.fault_lab.limits.stores import Meter, client_of
+from benchmarks.fault_lab.limits.stores import client_of
 from flotilla.clock import SystemClock
 from flotilla.primitives.token_bucket import Limit
 from local.instance import REPOSITORY
@@ -50,7 +50,7 @@ class Raced:
     """What came of it.
 
     Attributes:
-        admitted: Seconds after the start, of all processes, in order; the first made the bucket.
+        admitted: Seconds after the start, of all processes, in order.
         counts: Admissions of each process.
         unanswered: Asks that the store did not answer in time.
     """
@@ -93,19 +93,19 @@ def race_buckets(url: str, buckets: Sequence[Bucket], seconds: float) -> list[Ra
             }
         )
     told = [{"number": one, "url": url, "seconds": seconds, "contests": contests} for one in range(PROCESSES)]
-    client, making = client_of(url), [Meter() for _ in contests]
-    for contest, meter in zip(contests, making, strict=True):
-        make_bucket(contest, client, meter)
+    client = client_of(url)
+    for contest in contests:
+        make_bucket(contest, client)
     with _processes(told) as racers:
         results = [_read(racer) for racer in racers]
     return [
         Raced(
             bucket,
             seconds,
-            [0.0, *sorted(at for result in results for at in result[number]["admitted"])],
+            sorted(at for result in results for at in result[number]["admitted"]),
             [len(result[number]["admitted"]) for result in results],
-            sum(result[number]["writes"] for result in results) + making[number].total.writes,
-            sum(result[number]["reads"] for result in results) + making[number].total.reads,
+            sum(result[number]["writes"] for result in results),
+            sum(result[number]["reads"] for result in results),
             sum(result[number]["unanswered"] for result in results),
         )
         for number, bucket in enumerate(buckets)

@@ -145,9 +145,9 @@ def zae_of(contest: dict[str, Any], client: Any, clock: Clock, meter: Meter) -> 
     return BlockingZaeLimiter(client, meter, contest["bucket"], Limit(contest["rate"], contest["burst"]), clock)
 
 
-def make_bucket(contest: dict[str, Any], client: Any, meter: Meter) -> None:
-    """Make the bucket by a first ask, which counts."""
-    clock = SystemClock()
+def make_bucket(contest: dict[str, Any], client: Any) -> None:
+    """Make the bucket by a first ask, before the race: its token is back by the start, and it is not counted."""
+    clock, meter = SystemClock(), Meter()
     if contest["kind"] == "zae":
         zae_of(contest, client, clock, meter).ask()
         return
