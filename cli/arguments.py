@@ -28,7 +28,7 @@ def read_input(members: Sequence[str], document: str | None) -> Any:
 
     Args:
         members: `NAME=TEXT`, `NAME=@FILE` and `NAME:=JSON`.
-        document: The whole input as JSON, or `@FILE` that holds it; instead of members.
+        document: The whole input as JSON, `@FILE` that holds it, or `-`; instead of members.
 
     Raises:
         InputError: Both or neither were given, or one of them cannot be read.
@@ -50,12 +50,12 @@ def read_input(members: Sequence[str], document: str | None) -> Any:
 
 
 def read_document(document: str) -> Any:
-    """A whole input: JSON, or `@FILE` that holds it.
+    """A whole input: JSON, `@FILE` that holds it, or `-` for standard input.
 
     Raises:
         InputError: It cannot be read.
     """
-    return _json(_text(document), "--input")
+    return _json(_text("@-" if document == "-" else document), "--input")
 
 
 def read_labels(labels: Sequence[str]) -> dict[str, str]:

@@ -24,6 +24,8 @@ from cli.show_operations import (
     show_state,
     show_webhooks,
 )
+from cli.workflow_commands import run_workflow
+from cli.workflows import Workflows
 
 
 async def run(options: argparse.Namespace, client: FlotillaClient, console: Console) -> int:
@@ -65,6 +67,8 @@ async def run(options: argparse.Namespace, client: FlotillaClient, console: Cons
             from cli.verify import verify
 
             return await verify(options, client)
+        case "workflow":
+            return await run_workflow(options, Workflows(client), console)
         case _:
             return await _operate(options, Operations(client), console)
     return 0

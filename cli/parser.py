@@ -19,6 +19,7 @@ _STATUSES = (
     "cancelled",
     "expired",
 )
+_RUN_STATUSES = ("running", "succeeded", "failed", "cancelled", "expired")
 
 
 def _dollars(text: str) -> float:
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("--json", action="store_true", help="print what the API answered")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_tasks(commands, shared)
+    _add_workflow(commands, shared)
     _add_operations(commands, shared)
     _add_rebuild(commands)
     return top
@@ -92,6 +94,49 @@ def _add_tasks(commands: argparse._SubParsersAction[argparse.ArgumentParser], sh
     )
     verify.add_argument("task_ids", nargs="*", metavar="task_id")
     verify.add_argument("--archive", metavar="FILE", help="check every log in an object of the archive")
+
+
+def _add_workflow(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser
+) -> None:
+    workflow = commands.add_parser("workflow", help="run workflows, and see how they go")
+    actions = workflow.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    run = actions.add_parser("run", parents=[shared], help="start a run of a workflow")
+    run.add_argument("name", help="of the workflow")
+    _add_input(run)
+    run.add_argument("--key", metavar="KEY", help="idempotency key: the same key and input are the same run")
+    run.add_argument("--lane", help="priority of its tasks (default: what the definition says)")
+    run.add_argument("--deadline", metavar="TIME", help="start none of its tasks after this time")
+    run.add_argument("--budget-usd", type=_dollars, metavar="DOLLARS", help="what all its model calls may cost")
+    run.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", help="kept and shown with its tasks")
+    run.add_argument("--webhook", metavar="ID|URL", help="a registered endpoint that is told how it ends")
+    until = run.add_mutually_exclusive_group()
+    until.add_argument("--watch", action="store_true", help="show its steps as they go, until it ends")
+    _add_wait(until)
+
+    watch = actions.add_parser("watch", parents=[shared], help="show a run's steps as they go, until it ends")
+    watch.add_argument("run_id")
+
+    get = actions.add_parser("get", parents=[shared], help="show a run with its steps")
+    get.add_argument("run_id")
+    _add_wait(get)
+
+    events = actions.add_parser("events", parents=[shared], help="show what happened in a run and in all its tasks")
+    events.add_argument("run_id")
+
+    tasks = actions.add_parser("tasks", parents=[shared], help="list the tasks of a run")
+    tasks.add_argument("run_id")
+    tasks.add_argument("--step", metavar="NAME", help="of this step only")
+    _add_limit(tasks)
+
+    listing = actions.add_parser("list", parents=[shared], help="list runs, newest first")
+    listing.add_argument("--name", help="of the workflow")
+    listing.add_argument("--status", choices=_RUN_STATUSES, metavar="STATUS", help=", ".join(_RUN_STATUSES))
+    _add_limit(listing)
+
+    cancel = actions.add_parser("cancel", parents=[shared], help="cancel runs, and all their tasks with them")
+    cancel.add_argument("run_ids", nargs="+", metavar="run_id")
 
 
 def _add_operations(
@@ -177,17 +222,17 @@ def _add_rebuild(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_input(command: argparse.ArgumentParser) -> None:
     command.add_argument("members", nargs="*", metavar="NAME=VALUE", help="NAME=TEXT, NAME=@FILE or NAME:=JSON")
-    command.add_argument("--input", metavar="JSON", help="the whole input as JSON, or @FILE that holds it")
+    command.add_argument("--input", metavar="JSON", help="the whole input: JSON, @FILE that holds it, or - to read it")
 
 
-def _add_wait(command: argparse.ArgumentParser) -> None:
+def _add_wait(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--wait",
         type=float,
         nargs="?",
         const=_WAIT_SECONDS,
         metavar="SECONDS",
-        help=f"wait until the task ends (default: {_WAIT_SECONDS:.0f} s)",
+        help=f"wait until it ends (default: {_WAIT_SECONDS:.0f} s)",
     )
 
 

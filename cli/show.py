@@ -46,10 +46,10 @@ def show_task(console: Console, task: Task) -> None:
         grid.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))
     budget = task.get("budget_usd")
     if budget is not None:
-        grid.add_row("budget_usd", _dollars(budget))
+        grid.add_row("budget_usd", dollars(budget))
     failovers: list[dict[str, str]] = task["usage"].get("failovers") or []
     usage = ", ".join(
-        f"{name} {_dollars(value) if name == 'cost_usd' else value}"
+        f"{name} {dollars(value) if name == 'cost_usd' else value}"
         for name, value in task["usage"].items()
         if value and name != "failovers"
     )
@@ -64,7 +64,7 @@ def show_task(console: Console, task: Task) -> None:
         console.print_json(json.dumps(task["output"]), ensure_ascii=False)
 
 
-def _dollars(amount: float) -> str:
+def dollars(amount: float) -> str:
     """As a person reads it: a call may cost a few millionths."""
     whole, _, part = f"{amount:.6f}".partition(".")
     return f"{whole}.{part.rstrip('0').ljust(2, '0')}"

@@ -1,6 +1,7 @@
 """What has to be changed inside MiniStack, each change with the reason why nothing outside can do it.
 
-Refuses to touch any version but the one it was written against: these are private parts.
+Refuses to touch any version but the one it was written against: these are private parts. Those of Step Functions are
+in `engine_stepfunctions` and `engine_maps`.
 
 MiniStack is Copyright (c) 2026 MiniStack Contributors, MIT licence; nothing of it is copied here.
 """
@@ -18,6 +19,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from local import engine_stepfunctions
+
 PINNED_VERSION = "1.5.33"
 
 
@@ -34,6 +37,7 @@ def apply() -> None:
     _answer_long_polls_at_once()
     _keep_streams_across_restarts()
     _unpack_layers_once()
+    engine_stepfunctions.apply()
 
 
 def _leave_event_sources_to_us() -> None:

@@ -188,6 +188,8 @@ _ENGINE_SOURCES = (
     "instance",
     "admission",
     "engine_patches",
+    "engine_stepfunctions",
+    "engine_maps",
     "environment",
     "processes",
 )

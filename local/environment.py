@@ -62,6 +62,8 @@ def engine_environment(instance: Instance, port: int) -> dict[str, str]:
         # The engine tidies away containers that it takes for its own; keep it from the user's Docker.
         "DOCKER_HOST": f"unix://{instance.temporary}/no-docker",
         "LOG_LEVEL": "WARNING",
+        # What no template can say: the address is the engine's own.
+        "FLOTILLA_API_URL": f"http://127.0.0.1:{port}",
     }
 
 

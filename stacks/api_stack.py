@@ -13,7 +13,7 @@ from constructs import Construct
 
 from stacks import environment
 from stacks.bundling import Bundles
-from stacks.constructs import permissions
+from stacks.constructs import permissions, workflow_permissions
 from stacks.constructs.acknowledgements import acknowledge
 from stacks.constructs.log_group import log_group
 from stacks.functions_stack import FunctionsStack
@@ -32,7 +32,6 @@ _ACCESS_LOG = {
     "request_id": "$context.requestId",
     "source_ip": "$context.identity.sourceIp",
     "method": "$context.httpMethod",
-    "path": "$context.path",
     "route": "$context.routeKey",
     "status": "$context.status",
     "bytes": "$context.responseLength",
@@ -43,7 +42,7 @@ _ACCESS_LOG = {
     "tenant": "$context.authorizer.tenant",
     "key_id": "$context.authorizer.key_id",
 }
-"""One line for each request. Never a header or a query: a key may be in them."""
+"""One line for each request. Never a header, a query or a path: a key, or the token of a decision, may be in them."""
 
 
 _PAUSES = "PAUSE"
@@ -68,6 +67,9 @@ class ApiStack(FunctionsStack):
     The authorizer never refuses: an HTTP API's own 401 and 403 cannot be problem+json. It says who is calling, or
     that nobody known is, and the API function refuses. Hence neither identity source nor cache at the gateway: it
     must run for requests without a key as well, and caches what it looks up by itself.
+
+    Attributes:
+        url: Its own address, without a slash at the end.
     """
 
     def __init__(
@@ -84,8 +86,9 @@ class ApiStack(FunctionsStack):
         function = self._api_function(state, lanes)
         authorizer = self._authorizer_function(state)
         api = self._http_api(function, authorizer)
-        stage = self._stage(api)
-        cdk.CfnOutput(self, "ApiUrl", value=stage.url)
+        self._stage(api)
+        self.url = api.api_endpoint
+        cdk.CfnOutput(self, "ApiUrl", value=f"{self.url}/")
         cdk.CfnOutput(self, "ApiId", value=api.api_id)
 
     def _api_function(self, state: StateStack, lanes: LanesStack) -> lambda_.Function:
@@ -108,11 +111,13 @@ class ApiStack(FunctionsStack):
                 **environment.workers(self.fleet),
                 **environment.webhook_targets(self.fleet),
                 **environment.event_bus(self.fleet),
+                **environment.state_machines(self.fleet),
+                **environment.decisions(state),
                 "FLOTILLA_DEFAULT_LANE": self.fleet.default_lane,
             },
             statements=[
                 permissions.append_and_read(state.events),
-                permissions.query(state.views, indexes=["attention", "dead"]),
+                permissions.query(state.views, indexes=["attention", "dead", "run"]),
                 permissions.within(state.control, ["Query"], [_PAUSES, _WEBHOOKS, _READINESS]),
                 permissions.within(
                     state.control, ["GetItem", "PutItem", "UpdateItem", "DeleteItem"], [_PAUSES, _WEBHOOKS]
@@ -130,6 +135,10 @@ class ApiStack(FunctionsStack):
                 permissions.read_metrics(),
                 *([permissions.put_events_on(self.fleet.name)] if self.fleet.broadcast.event_bus else []),
                 *permissions.schedule(lanes.schedule_group, lanes.schedule_role),
+                permissions.read_secrets([state.decisions_name]),
+                *workflow_permissions.start_runs(self.fleet.name, self.workflows),
+                *workflow_permissions.see_runs(self.fleet.name, self.workflows),
+                *workflow_permissions.see_maps(self.fleet.name, self.workflows),
             ],
         )
 
@@ -158,6 +167,17 @@ class ApiStack(FunctionsStack):
                 results_cache_ttl=cdk.Duration.seconds(0),
             ),
         )
+        # Who has the link that was sent to them needs no key: the function checks what the link is signed with.
+        decisions = api.add_routes(
+            path="/v1/decisions/{token}",
+            methods=[apigateway.HttpMethod.GET, apigateway.HttpMethod.POST],
+            integration=integration,
+        )
+        for route in decisions:
+            acknowledge(
+                route,
+                {"AwsSolutions-APIG4": "Its path holds a signed token that names one decision and expires; no key."},
+            )
         # Health, the OpenAPI document, and the problem+json of every unknown path.
         fallback = apigateway.HttpRoute(
             self, "Fallback", http_api=api, route_key=apigateway.HttpRouteKey.DEFAULT, integration=integration

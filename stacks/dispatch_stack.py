@@ -8,11 +8,14 @@ from constructs import Construct
 from stacks import environment
 from stacks.background import RELAY, TRIAGE, TRIAGE_CONCURRENCY, reserved_concurrency
 from stacks.bundling import Bundles
-from stacks.constructs import permissions
+from stacks.constructs import permissions, workflow_permissions
 from stacks.functions_stack import FunctionsStack
 from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
 from stacks.state_stack import StateStack
+
+_PAUSES = "PAUSE"
+"""Where runs that were stopped are marked."""
 
 _RECONCILER_TIMEOUT_SECONDS = 240
 """Longer than the time between two runs: one that starts while another works is left out."""
@@ -117,19 +120,29 @@ class DispatchStack(FunctionsStack):
             reserved_concurrency=self._reserved["reconciler"],
             environment={
                 **environment.event_log(self.fleet, self._state),
+                **environment.task_payloads(self.fleet, self._state),
+                **environment.control(self._state),
                 **environment.views(self._state),
                 **environment.schedules(self, self._lanes),
+                **environment.state_machines(self.fleet),
                 **self._where_work_goes,
             },
             statements=[
-                permissions.query(self._state.views, indexes=["watch"]),
+                permissions.query(self._state.views, indexes=["watch", "run"]),
                 permissions.update(self._state.views),
                 # An entry that is behind its log is stored anew.
                 permissions.put(self._state.views),
-                permissions.query(self._state.events),
+                # It records how runs ended, where that was lost, and ends the tasks that some left.
+                permissions.append_and_read(self._state.events),
+                permissions.keep_objects(self._state.payloads_name),
+                permissions.see_payload_missing(self._state.payloads_name),
+                permissions.within(self._state.control, ["PutItem"], [_PAUSES]),
                 self._may_dispatch,
                 permissions.inspect([lane.queue for lane in self._lanes.lanes.values()]),
                 *permissions.schedule(self._lanes.schedule_group, self._lanes.schedule_role),
+                *workflow_permissions.start_runs(self.fleet.name, self.workflows),
+                *workflow_permissions.see_runs(self.fleet.name, self.workflows),
+                *workflow_permissions.stop_runs(self.fleet.name, self.workflows),
             ],
         )
         self.run_every(function, cdk.Duration.minutes(self.fleet.reconciler.every_minutes), name="Reconcile")

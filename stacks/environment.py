@@ -12,7 +12,9 @@ from collections.abc import Mapping
 import aws_cdk as cdk
 
 from stacks.constructs.fifo_lane import FifoLane
+from stacks.constructs.workflow_permissions import state_machine_arn
 from stacks.lanes_stack import LanesStack
+from stacks.local_differences import Place
 from stacks.settings_model import Fleet
 from stacks.state_stack import StateStack
 
@@ -117,6 +119,27 @@ def session_memory(fleet: Fleet) -> Environment:
 def event_bus(fleet: Fleet) -> Environment:
     """The bus that circuits' changes are told on, where there is one."""
     return {"FLOTILLA_EVENT_BUS": fleet.name} if fleet.broadcast.event_bus else {}
+
+
+def state_machines(fleet: Fleet) -> Environment:
+    """What the ARNs of the workflows' state machines begin with; a workflow's name follows."""
+    return {"FLOTILLA_STATE_MACHINES": state_machine_arn(fleet.name, "")}
+
+
+def decisions(state: StateStack) -> Environment:
+    """The name of the secret that links to decisions are signed with."""
+    return {"FLOTILLA_DECISIONS_SECRET": state.decisions_name}
+
+
+def api_url(fleet: Fleet, place: Place, own_url: str) -> Environment:
+    """Where people reach the API, for links that are sent to them.
+
+    Args:
+        fleet: May say another address than the API's own.
+        place: Says whether the address is known as the app is synthesized.
+        own_url: The API's own, without a slash at its end.
+    """
+    return {"FLOTILLA_API_URL": fleet.api.public_url or own_url} if place.knows_addresses else {}
 
 
 def webhook_deliveries(lanes: LanesStack) -> Environment:

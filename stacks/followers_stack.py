@@ -16,13 +16,15 @@ from aws_cdk.aws_sns_subscriptions import SqsSubscription
 from constructs import Construct
 
 from stacks import environment
+from stacks.api_stack import ApiStack
 from stacks.background import BROADCASTER, PROJECTOR, WEBHOOK, StreamBatches, reserved_concurrency
 from stacks.bundling import Bundles
-from stacks.constructs import permissions
+from stacks.constructs import permissions, workflow_permissions
 from stacks.constructs.permissions import Permission
 from stacks.constructs.queues import standard_queue
 from stacks.functions_stack import FunctionsStack
 from stacks.lanes_stack import LanesStack
+from stacks.local_differences import Place
 from stacks.settings_model import ENDS, Fleet
 from stacks.state_stack import StateStack
 
@@ -33,6 +35,9 @@ _KEEPER_NOTES = "KEEPER"
 
 _WEBHOOK_PARTITIONS = "WEBHOOKS#*"
 """Endpoints of webhooks, by tenant."""
+
+_PAUSES = "PAUSE"
+"""Where runs that were stopped are marked."""
 
 _APPENDED = {"eventName": lambda_.FilterRule.is_equal("INSERT")}
 """An event was appended. What expires, or is kept longer, is in the stream too and tells nothing new."""
@@ -48,8 +53,8 @@ class FollowersStack(FunctionsStack):
     """The functions on the event log's stream, and what depends on them.
 
     The projector folds events into the read model and archives finished logs; the keeper sees to it that no log expires
-    before it is archived. The broadcaster tells whoever asked of transitions; the webhook function delivers to clients'
-    endpoints.
+    before it is archived. The broadcaster tells whoever asked of transitions, and workflows of how their tasks ended;
+    the webhook function delivers to clients' endpoints.
     """
 
     def __init__(
@@ -58,9 +63,11 @@ class FollowersStack(FunctionsStack):
         construct_id: str,
         *,
         fleet: Fleet,
+        place: Place,
         bundles: Bundles,
         state: StateStack,
         lanes: LanesStack,
+        api: ApiStack,
     ) -> None:
         super().__init__(
             scope, construct_id, fleet=fleet, bundles=bundles, holds="read model, archive, broadcasts, webhooks"
@@ -72,7 +79,7 @@ class FollowersStack(FunctionsStack):
         self._topic = self._transitions_topic() if fleet.broadcast.topic else None
         self._projector()
         self._keeper()
-        self._broadcaster()
+        self._broadcaster(environment.api_url(fleet, place, api.url))
         self._webhook()
 
     def _event_bus(self) -> events.EventBus:
@@ -156,7 +163,7 @@ class FollowersStack(FunctionsStack):
         )
         self.run_every(function, cdk.Duration.days(1), name="Keep")
 
-    def _broadcaster(self) -> None:
+    def _broadcaster(self, api_url: environment.Environment) -> None:
         told = {
             "transitions": list(self.fleet.broadcast.transitions),
             "event_bus": self._bus.event_bus_name if self._bus else None,
@@ -170,13 +177,25 @@ class FollowersStack(FunctionsStack):
                 **environment.event_log(self.fleet, self._state),
                 **environment.payloads(self._state),
                 **environment.control(self._state),
+                **environment.views(self._state),
+                **environment.state_machines(self.fleet),
+                **environment.decisions(self._state),
+                **api_url,
                 **environment.webhook_deliveries(self._lanes),
                 # Not the stack's own way of writing JSON: it leaves out what is null.
                 "FLOTILLA_BROADCAST": json.dumps(told),
             },
             statements=[
-                permissions.query(self._state.events),
+                # It ends the tasks of runs that were cancelled.
+                permissions.append_and_read(self._state.events),
+                permissions.query(self._state.views, indexes=["run"]),
                 permissions.within(self._state.control, ["Query"], [_WEBHOOK_PARTITIONS]),
+                permissions.within(self._state.control, ["PutItem"], [_PAUSES]),
+                permissions.read_secrets([self._state.decisions_name]),
+                *workflow_permissions.stop_runs(self.fleet.name, self.workflows),
+                # What would not be stopped may have ended.
+                *workflow_permissions.see_runs(self.fleet.name, self.workflows),
+                *workflow_permissions.answer_states(self.fleet.name, self.workflows),
                 permissions.read_objects(self._state.payloads_name),
                 permissions.see_payload_missing(self._state.payloads_name),
                 permissions.send([self._lanes.webhooks]),

@@ -25,11 +25,13 @@ class FunctionsStack(cdk.Stack):
 
     Attributes:
         fleet: The settings.
+        workflows: Their definitions, by name.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, fleet: Fleet, bundles: Bundles, holds: str) -> None:
         super().__init__(scope, construct_id, description=f"{fleet.name}: {holds}")
         self.fleet = fleet
+        self.workflows = bundles.workflows
         self._bundles = bundles
         self._layers = RuntimeLayers(self, "Layers", bundles=bundles, fleet=fleet.name)
 

@@ -30,12 +30,15 @@ class Place:
             on this machine, whatever their runtime and architecture say.
         keeps_data: Tables and bucket are protected from deletion and outlive their stack. The engine's state is
             forgotten on purpose, by `make clean`.
+        knows_addresses: The API's address is that of its resource. The engine serves it at its own, on a port that is
+            its own and in no template: it tells functions by its environment (`local.environment`).
         model_server: Serves all models in the place of their own providers, which the engine only imitates.
     """
 
     local: bool
     builds_for_host: bool
     keeps_data: bool
+    knows_addresses: bool
     model_server: ModelServer | None = None
 
     @classmethod
@@ -50,5 +53,5 @@ class Place:
         return replace(EMBEDDED_ENGINE, model_server=ModelServer(url, node.try_get_context(MODEL_CONTEXT_KEY)))
 
 
-AWS = Place(local=False, builds_for_host=False, keeps_data=True)
-EMBEDDED_ENGINE = Place(local=True, builds_for_host=True, keeps_data=False)
+AWS = Place(local=False, builds_for_host=False, keeps_data=True, knows_addresses=True)
+EMBEDDED_ENGINE = Place(local=True, builds_for_host=True, keeps_data=False, knows_addresses=False)

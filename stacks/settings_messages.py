@@ -22,11 +22,14 @@ _NAMES = {
     "agents": "letters, digits, dots, hyphens and underscores, at most 128 characters",
     "runtime": "the name boto3 has for the service",
     "budgets": "the name of a tenant, at most 128 characters",
+    "api": "https:// and the name of a host, without a path",
     "webhooks": "a host's name or address in lower case, without scheme and port",
     **dict.fromkeys(
         ("integrations", "models", "routes"),
         "lower-case letters, digits, - and _, beginning with a letter, at most 32 characters",
     ),
+    "workflows": "a name of lower-case letters, digits and single hyphens, beginning with a letter, at most 48 "
+    'characters, and for each the name of a file in statemachines/, "<file>.asl.json"',
 }
 """What a name may be, by the first part of its key."""
 
@@ -54,6 +57,7 @@ _TABLES_OF_FREE_NAMES: dict[tuple[str, ...], str] = {
     ("budgets", "tenants"): 'tables [budgets.tenants."<name>"]',
     ("models",): "tables [models.<name>]",
     ("routes",): "tables [routes.<name>]",
+    ("workflows",): 'lines <name> = "<file>.asl.json"',
 }
 
 _NAMED: dict[tuple[str, ...], type[BaseModel]] = {

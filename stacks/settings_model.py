@@ -17,6 +17,7 @@ from stacks.integration_settings import Integration, IntegrationName, Integratio
 from stacks.limit_settings import SubmitLimits
 from stacks.model_settings import Model, ModelName, Route, RouteName, RouteReference
 from stacks.settings_section import Section
+from stacks.workflow_settings import DefinitionFile, WorkflowName
 
 VISIBILITY_FACTOR = 6
 """AWS's own advice for queues that feed Lambda: room for the pollers' retries while a function is throttled."""
@@ -52,6 +53,8 @@ TaskStatus = Literal[
 
 ENDS: tuple[TaskStatus, ...] = ("succeeded", "dead_lettered", "cancelled", "expired")
 """The statuses in which a task stays."""
+
+PublicUrl = Annotated[str, Field(pattern=r"^https://[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?$", max_length=253)]
 
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
 
@@ -171,8 +174,13 @@ class Logs(Section):
 
 
 class Api(Section):
-    """The HTTP API: throttling in requests a second, and its functions."""
+    """The HTTP API: throttling in requests a second, and its functions.
 
+    Attributes:
+        public_url: Where people reach it, for links that are sent to them; None for its own address.
+    """
+
+    public_url: PublicUrl | None = None
     rate_per_second: int = Field(default=500, ge=1, le=100_000)
     burst: int = Field(default=1000, ge=1, le=100_000)
     memory_mb: Memory = 1024
@@ -268,5 +276,8 @@ class Fleet(Section):
         default_factory=dict, validate_default=True
     )
     routes: Annotated[Mapping[RouteName, Route], AfterValidator(MappingProxyType)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    workflows: Annotated[Mapping[WorkflowName, DefinitionFile], AfterValidator(MappingProxyType)] = Field(
         default_factory=dict, validate_default=True
     )

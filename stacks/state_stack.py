@@ -1,4 +1,4 @@
-"""What outlives every deployment: the event log and its archive, the read model, coordination, and large payloads."""
+"""What outlives every deployment: the event log and its archive, the read model, coordination, payloads, and a key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stacks.constructs.acknowledgements import acknowledge
@@ -15,7 +16,12 @@ from stacks.settings_model import Fleet
 
 _EXPIRES_AT = "expires_at"
 
-_VIEW_INDEXES: Mapping[str, Sequence[str]] = {"attention": (), "dead": (), "watch": ("head_seq", "looks")}
+_VIEW_INDEXES: Mapping[str, Sequence[str]] = {
+    "attention": (),
+    "dead": (),
+    "watch": ("head_seq", "looks"),
+    "run": (),
+}
 """Indexes of the read model, the keys of each named after it, and what they hold besides; nothing said means all."""
 
 _KEY = dynamodb.AttributeType.STRING
@@ -25,6 +31,9 @@ _SK = dynamodb.Attribute(name="sk", type=_KEY)
 _EVENT_MARGIN_DAYS = 14
 """How much longer than `retention.days` an event is kept: what the keeper has to archive it before it expires."""
 
+_KEY_LENGTH = 64
+"""Of letters and digits: more than a digest of 256 bits can use."""
+
 _LONGEST_DELAY_DAYS = 365
 """How far ahead a task may be due."""
 
@@ -33,18 +42,19 @@ _GRACE_DAYS = 2
 
 
 class StateStack(cdk.Stack):
-    """Three tables and two buckets.
+    """Three tables, two buckets and a secret.
 
     Attributes:
         events: The append-only log of every task. Key: `task_id`, `seq`.
         control: Keys and mutable coordination. Key: `pk`, `sk`.
         views: The read model: one entry for each task, made of the log. Key: `pk`, `sk`. Its indexes hold only what
             needs somebody's attention (`attention`, `dead`) or the reconciler's (`watch`), so a task that meets no
-            trouble writes none of them.
+            trouble writes none of them; and, of tasks that a workflow asked for, to whose run they belong (`run`).
         payloads: Values too large for an event.
         payloads_name: The bucket's name, known to other stacks without a reference.
         archive: Finished logs.
         archive_name: As `payloads_name`.
+        decisions_name: The name of the secret by which links to decisions are signed.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, fleet: Fleet, place: Place) -> None:
@@ -77,6 +87,8 @@ class StateStack(cdk.Stack):
         self.payloads = self._bucket("Payloads", self.payloads_name, kept_days)
         self.archive_name = f"{fleet.name}-archive-{place_in_the_world}"
         self.archive = self._bucket("Archive", self.archive_name, fleet.retention.archive_days)
+        self.decisions_name = f"{fleet.name}/decisions"
+        self._signing_key("Decisions", self.decisions_name, "Signs links by which people decide")
         cdk.CfnOutput(self, "EventsTable", value=self.events.table_name)
         cdk.CfnOutput(self, "ControlTable", value=self.control.table_name)
         cdk.CfnOutput(self, "ViewsTable", value=self.views.table_name)
@@ -110,6 +122,25 @@ class StateStack(cdk.Stack):
             ),
             deletion_protection=self._keeps_data,
             removal_policy=self._removal_policy,
+        )
+
+    def _signing_key(self, construct_id: str, name: str, description: str) -> None:
+        secret = secretsmanager.Secret(
+            self,
+            construct_id,
+            secret_name=name,
+            description=description,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                password_length=_KEY_LENGTH, exclude_punctuation=True
+            ),
+            removal_policy=self._removal_policy,
+        )
+        acknowledge(
+            secret,
+            {
+                "AwsSolutions-SMG4": "What it has signed is with people and must hold until they decide; nothing but "
+                "functions of the fleet reads it, and an operator who has reason to changes it by hand."
+            },
         )
 
     def _bucket(self, construct_id: str, name: str, kept_days: int) -> s3.Bucket:

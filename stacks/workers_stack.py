@@ -7,7 +7,7 @@ from constructs import Construct
 
 from stacks import environment, model_settings
 from stacks.bundling import Bundles
-from stacks.constructs import permissions
+from stacks.constructs import permissions, workflow_permissions
 from stacks.constructs.fifo_lane import FifoLane
 from stacks.constructs.fleet_function import FunctionShape
 from stacks.constructs.permissions import Permission
@@ -78,6 +78,7 @@ class WorkersStack(cdk.Stack):
                 **environment.delay_queues(self, self._lanes),
                 **environment.session_memory(self._fleet),
                 **environment.event_bus(self._fleet),
+                **environment.state_machines(self._fleet),
                 "FLOTILLA_LANE": name,
                 "FLOTILLA_DEFAULT_LANE": self._fleet.default_lane,
             },
@@ -87,6 +88,7 @@ class WorkersStack(cdk.Stack):
                 permissions.within(self._state.control, ["PutItem"], [_SESSIONS, _CACHE]),
                 permissions.keep_objects(self._state.payloads_name),
                 permissions.see_payload_missing(self._state.payloads_name),
+                permissions.see_file_missing(self._state.payloads_name),
                 permissions.work_off(queues.queue),
                 # What is parked goes down the ladder, or back to the lane itself where its time is that near; what can
                 # never be read is put aside; and agents submit tasks to any lane.
@@ -97,6 +99,7 @@ class WorkersStack(cdk.Stack):
                         *self._lanes.delays.tiers.values(),
                     ]
                 ),
+                *workflow_permissions.answer_states(self._fleet.name, self._bundles.workflows),
                 *self._granted_to_calls(),
                 *self._granted_to_diagnostics(),
             ],

@@ -13,6 +13,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
 
+_NAMES = (
+    *("TableName", "QueueName", "BucketName", "FunctionName", "LogGroupName", "TopicName", "StateMachineName"),
+    "Name",
+)
+"""Properties that name a resource."""
+
 _PSEUDO = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
@@ -143,7 +149,7 @@ class Resource:
         name = self._name
         if self.body["Type"] == "AWS::SQS::Queue":
             return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
-        return self.arn if self.body["Type"] == "AWS::SNS::Topic" else name
+        return self.arn if self.body["Type"] in ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine") else name
 
     @property
     def arn(self) -> str:
@@ -161,6 +167,7 @@ class Resource:
             "AWS::SNS::Topic": f"arn:aws:sns:{place}:{name}",
             "AWS::Scheduler::ScheduleGroup": f"arn:aws:scheduler:{place}:schedule-group/{name}",
             "AWS::SQS::Queue": f"arn:aws:sqs:{place}:{name}",
+            "AWS::StepFunctions::StateMachine": f"arn:aws:states:{place}:stateMachine:{name}",
         }[self.body["Type"]]
 
     @property
@@ -174,7 +181,7 @@ class Resource:
     @property
     def _name(self) -> str:
         properties = self.body.get("Properties", {})
-        for key in ("TableName", "QueueName", "BucketName", "FunctionName", "LogGroupName", "TopicName", "Name"):
+        for key in _NAMES:
             if key in properties and self.body["Type"] != "AWS::Lambda::EventSourceMapping":
                 return str(self.templates.resolve(self.stack, properties[key]))
         return self.logical_id

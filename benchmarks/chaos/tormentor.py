@@ -36,6 +36,7 @@ class Tormentor:
         info: Where it answers.
         seed: Of what is drawn.
         kill_sources: The event sources too. What they have in hand stays hidden for the lane's visibility timeout.
+        between_seconds: The shortest and the longest time between two kills.
 
     Attributes:
         workers_killed: Worker processes that were killed.
@@ -43,13 +44,22 @@ class Tormentor:
         duplicates: Messages that were sent again.
     """
 
-    def __init__(self, instance: Instance, info: LocalInfo, seed: int, *, kill_sources: bool = True) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        info: LocalInfo,
+        seed: int,
+        *,
+        kill_sources: bool = True,
+        between_seconds: tuple[float, float] = _BETWEEN_SECONDS,
+    ) -> None:
         self.workers_killed = 0
         self.sources_killed = 0
         self.duplicates = 0
         self._instance = instance
         self._info = info
         self._kill_sources = kill_sources
+        self._between_seconds = between_seconds
         self._draw = random.Random(seed)
         self._targets: Sequence[str] = ()
         self._stopping = threading.Event()
@@ -75,7 +85,7 @@ class Tormentor:
 
     def _run(self) -> None:
         rounds = 0
-        while not self._stopping.wait(self._draw.uniform(*_BETWEEN_SECONDS)):
+        while not self._stopping.wait(self._draw.uniform(*self._between_seconds)):
             rounds += 1
             self._kill_a_worker()
             self._duplicate()

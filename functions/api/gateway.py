@@ -26,6 +26,7 @@ _MAX_PLAIN_BYTES = 1_048_576
 
 JSON_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
+HTML_TYPE = "text/html; charset=utf-8"
 
 _NO_CONTENT = 204
 
@@ -116,7 +117,7 @@ class Response:
     """One HTTP response.
 
     Attributes:
-        value: The body, as JSON values.
+        value: The body, as JSON values; of a page, its text.
     """
 
     status: int
@@ -131,7 +132,7 @@ class Response:
             with_body: False for an answer to `HEAD`.
         """
         with_body = with_body and self.status != _NO_CONTENT
-        text = json.dumps(self.value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) if with_body else ""
+        text = self._text() if with_body else ""
         content = text.encode()
         # Lambda's runtime writes the response as JSON once more, where quotes take twice and other
         # characters up to three times their room, and refuses more than 6 MB. Base64 takes a third more.
@@ -142,6 +143,11 @@ class Response:
             "body": base64.b64encode(content).decode() if large else text,
             "isBase64Encoded": large,
         }
+
+    def _text(self) -> str:
+        if self.content_type == HTML_TYPE:
+            return str(self.value)
+        return json.dumps(self.value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _too_large() -> Exception:

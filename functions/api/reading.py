@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from flotilla.clock import Clock
 from flotilla.errors import InvalidInputError
 from functions.api.body import MalformedBodyError, decode
 from functions.api.gateway import Request
@@ -15,7 +16,13 @@ from functions.api.problems import RefusalError, refusal
 from functions.api.requests import read
 from functions.api.routing import Call
 
-_TASK_ID = re.compile(r"tsk_[0-9a-f]{32}")
+_TASK_ID = re.compile(r"(?:tsk|wfl)_[0-9a-f]{32}")
+"""Of a task, or of a workflow's run, which is one."""
+
+_RUN_ID = re.compile(r"wfl_[0-9a-f]{32}")
+
+ANSWER_SECONDS = 2.0
+"""Kept back from a wait, to write the answer in."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,6 +38,30 @@ def task_id_of(call: Call) -> str:
         raise no_such_task()
     call.log["task_id"] = task_id
     return task_id
+
+
+def run_id_of(call: Call) -> str:
+    """The run of a workflow that the path names.
+
+    Raises:
+        RefusalError: It cannot be the name of one.
+    """
+    run_id = call.parameters["workflow"]
+    if not _RUN_ID.fullmatch(run_id):
+        raise no_such_run()
+    call.log["task_id"] = run_id
+    return run_id
+
+
+def no_such_run() -> RefusalError:
+    """The answer for a run that is not there, the same for another tenant's and for one that never was."""
+    return refusal("not-found", "There is no such run of a workflow.")
+
+
+def bounded_wait(call: Call, wait: int, clock: Clock) -> float:
+    """The seconds that a call may wait which would wait so long, and still be answered in time."""
+    left = (call.request.ends_ms - clock.now_ms()) / 1000 - ANSWER_SECONDS
+    return max(0.0, min(float(wait), left))
 
 
 def no_such_task() -> RefusalError:

@@ -72,7 +72,8 @@ LabelName = Annotated[str, Field(min_length=1, max_length=64)]
 AgentName = Annotated[str, Field(min_length=1, max_length=128)]
 LaneName = Annotated[str, Field(min_length=1, max_length=64)]
 Session = Annotated[str, Field(min_length=1, max_length=256)]
-TaskId = Annotated[str, Field(pattern=r"^tsk_[0-9a-f]{32}$")]
+SignalName = Annotated[str, Field(min_length=1, max_length=96)]
+TaskId = Annotated[str, Field(pattern=r"^(tsk|wfl)_[0-9a-f]{32}$")]
 Cursor = Annotated[str, Field(min_length=1, max_length=2048)]
 Cause = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -99,8 +100,26 @@ class TaskRequest(_Request):
     budget_usd: Dollars | None = None
 
 
+class RunRequest(_Request):
+    """The body of `POST /v1/workflows/{name}`."""
+
+    input: Any
+    lane: LaneName | None = None
+    deadline: Time | None = None
+    labels: Annotated[dict[LabelName, Label], Field(max_length=16)] | None = None
+    webhook: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
+    budget_usd: Dollars | None = None
+
+
 class CancelRequest(_Request):
     """The body of `POST /v1/tasks/{task_id}/cancel`: nothing is to be said."""
+
+
+class SignalRequest(_Request):
+    """The body of `POST /v1/tasks/{task_id}/signal`; without a `payload` it is null."""
+
+    name: SignalName
+    payload: Any = None
 
 
 class RedriveRequest(_Request):
@@ -167,6 +186,29 @@ class TaskListQuery(_Request):
     session: Session | None = None
     created_after: Time | None = None
     limit: Limit = 20
+    cursor: Cursor | None = None
+
+
+class RunListQuery(_Request):
+    """The query of `GET /v1/workflows`."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    status: Literal["running", "succeeded", "failed", "cancelled", "expired"] | None = None
+    limit: Limit = 20
+    cursor: Cursor | None = None
+
+
+class RunTasksQuery(_Request):
+    """The query of `GET /v1/workflows/{id}/tasks`."""
+
+    step: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    limit: Limit = 20
+    cursor: Cursor | None = None
+
+
+class RunEventsQuery(_Request):
+    """The query of `GET /v1/workflows/{id}/events`."""
+
     cursor: Cursor | None = None
 
 

@@ -36,10 +36,18 @@ class Lanes:
         Raises:
             InvalidInputError: The client chose a lane that does not exist.
         """
+        self.check(wanted)
+        return wanted or agent.lane or self.default
+
+    def check(self, wanted: str | None) -> None:
+        """Check a client's choice.
+
+        Raises:
+            InvalidInputError: There is no such lane.
+        """
         if wanted is not None and wanted not in self.names:
             there_are = ", ".join(sorted(self.names))
             raise InvalidInputError("There is no such lane.", [("/lane", f"must be one of: {there_are}")])
-        return wanted or agent.lane or self.default
 
 
 class EndpointNames(Protocol):
@@ -126,7 +134,7 @@ class Submissions:
             max_attempts=wanted.max_attempts,
             due_at_ms=due_ms,
             deadline_ms=wanted.deadline,
-            webhook=await self._endpoint(call.identity.tenant, wanted.webhook),
+            webhook=await endpoint_named(self._endpoints, call.identity.tenant, wanted.webhook),
             held=None if due_ms is not None else await self._held(agent),
             labels=wanted.labels or {},
             trace=call.request.trace,
@@ -165,13 +173,20 @@ class Submissions:
             )
         return due_ms
 
-    async def _endpoint(self, tenant: str, wanted: str | None) -> str | None:
-        if wanted is None:
-            return None
-        found = await self._endpoints().named(tenant, wanted)
-        if found is None:
-            raise InvalidInputError(
-                "There is no such webhook endpoint.",
-                [("/webhook", "must be the id or the URL of an endpoint registered with POST /v1/webhooks")],
-            )
-        return found.id
+
+async def endpoint_named(endpoints: Callable[[], EndpointNames], tenant: str, wanted: str | None) -> str | None:
+    """The id of the endpoint that a request's `webhook` names; None where it names none.
+
+    Raises:
+        InvalidInputError: There is no such endpoint.
+        RetryableError: The store did not answer.
+    """
+    if wanted is None:
+        return None
+    found = await endpoints().named(tenant, wanted)
+    if found is None:
+        raise InvalidInputError(
+            "There is no such webhook endpoint.",
+            [("/webhook", "must be the id or the URL of an endpoint registered with POST /v1/webhooks")],
+        )
+    return found.id

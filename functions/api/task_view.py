@@ -13,6 +13,7 @@ from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.events import TaskState
 from flotilla.models import Payload, canonical_json
 from flotilla.services.claim_check import ClaimCheck
+from flotilla.services.notices import waiting_view
 
 logger = logging.getLogger("flotilla.api")
 
@@ -72,22 +73,24 @@ class TaskViews:
         Raises:
             StoreUnavailableError: The payload store did not answer.
         """
+        values = await self.values(state)
+        return _view(state, values["input"], values["output"]) | values
+
+    async def values(self, state: TaskState) -> dict[str, Any]:
+        """The `input` and `output` of a task, and what is said of those that are not told.
+
+        Raises:
+            StoreUnavailableError: The payload store did not answer.
+        """
         shown = dict(zip(_VALUES, await asyncio.gather(*map(self._shown, (state.input, state.output))), strict=True))
-        view = _view(state, shown["input"].value, shown["output"].value)
-        view |= {f"{name}_url": each.link for name, each in shown.items() if each.link is not None}
+        values: dict[str, Any] = {name: each.value for name, each in shown.items()}
+        values |= {f"{name}_url": each.link for name, each in shown.items() if each.link is not None}
         gone = [name for name, each in shown.items() if each.gone]
-        return view | {"omitted": gone} if gone else view
+        return values | {"omitted": gone} if gone else values
 
     def show_in_list(self, state: TaskState) -> dict[str, Any]:
         """The task as one of many: a value that is not small is null, and named by `omitted`."""
-        outside = {name for name in ("input", "output") if (held := getattr(state, name)) and held.ref is not None}
-        view = _view(
-            state,
-            None if "input" in outside else state.input.inline,
-            None if "output" in outside or state.output is None else state.output.inline,
-        )
-        omitted = [name for name in _MAY_BE_LARGE if name in outside or _size(view[name]) > MAX_LISTED_BYTES]
-        return view | dict.fromkeys(omitted) | {"omitted": omitted} if omitted else view
+        return in_list(state, _view(state, None, None))
 
     async def _shown(self, payload: Payload | None) -> _Shown:
         if payload is None:
@@ -101,6 +104,17 @@ class TaskViews:
         except RetryableError:
             logger.error("a payload is gone", extra={"key": payload.ref})
             return _Shown(gone=True)
+
+
+def in_list(state: TaskState, view: dict[str, Any]) -> dict[str, Any]:
+    """The view of a task as it stands in lists, with what is small of its values."""
+    outside = {name for name in _VALUES if (held := getattr(state, name)) and held.ref is not None}
+    view |= {
+        "input": None if "input" in outside else state.input.inline,
+        "output": None if "output" in outside or state.output is None else state.output.inline,
+    }
+    omitted = [name for name in _MAY_BE_LARGE if name in outside or _size(view[name]) > MAX_LISTED_BYTES]
+    return view | dict.fromkeys(omitted) | {"omitted": omitted} if omitted else view
 
 
 def _size(value: Any) -> int:
@@ -126,6 +140,8 @@ def _view(state: TaskState, task_input: Any, output: Any) -> dict[str, Any]:
         "deadline": _time(state.deadline_ms),
         "budget_usd": None if state.budget_micros is None else state.budget_micros / 1_000_000,
         "parent": state.parent,
+        "workflow": None if state.workflow is None else {"run": state.workflow.run, "step": state.workflow.step},
+        "waiting": waiting_view(state),
         "input": task_input,
         "output": output,
         "error": None if state.error is None else state.error.to_json(),

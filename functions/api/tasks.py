@@ -7,28 +7,34 @@ import re
 from typing import Any
 
 from flotilla.clock import Clock
-from flotilla.errors import FlotillaError, InvalidInputError, RetryableError
+from flotilla.errors import InvalidInputError, RetryableError
 from flotilla.events import TaskState
 from flotilla.models import Payload, Status
 from flotilla.read_model import EntryFilter
 from flotilla.services.listing import ListService
 from flotilla.services.read import ReadService
-from flotilla.services.submit import Accepted, Submission, SubmitService
-from flotilla.services.submit_limits import Admitted, SubmitLimits
+from flotilla.services.submit import Accepted, SubmitService
+from flotilla.services.submit_limits import SubmitLimits
+from functions.api.admission import Admission
+from functions.api.admission import accepted as accepting
 from functions.api.event_view import MAX_PAGE_EVENTS, show_page
 from functions.api.gateway import Request, Response
 from functions.api.headers import idempotency_key, wait_seconds
-from functions.api.rate_limits import rate_limit_fields, refused_by_limit
-from functions.api.reading import json_body, no_such_task, task_id_of, wrong_cursor
+from functions.api.rate_limits import rate_limit_fields
+from functions.api.reading import (
+    ANSWER_SECONDS,
+    bounded_wait,
+    json_body,
+    no_such_task,
+    task_id_of,
+    wrong_cursor,
+)
 from functions.api.requests import TaskListQuery, read_query
 from functions.api.routing import Call
 from functions.api.submissions import Submissions
 from functions.api.task_view import MAX_INLINE_BYTES, TaskViews, task_path
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
-
-_ANSWER_SECONDS = 2.0
-"""Kept back from a wait, to write the answer in."""
 
 _NO_ADMISSION: dict[str, None] = {"position": None, "eta_seconds": None, "estimated_cost_usd": None}
 
@@ -48,7 +54,7 @@ class TaskRoutes:
         clock: Clock,
     ) -> None:
         self._submissions = submissions
-        self._limits = limits
+        self._admission = Admission(limits)
         self._submit = submit
         self._read = read
         self._listing = listing
@@ -60,8 +66,8 @@ class TaskRoutes:
         request = call.request
         body = json_body(request)
         submission = await self._submissions.read(call, body, key=idempotency_key(request))
-        admitted = await self._admit(call, submission)
-        accepted = await self._accept(submission, admitted)
+        admitted = await self._admission.admit(call, submission.agent.name)
+        accepted = await accepting(self._submit.submit(submission), admitted)
         call.log["task_id"] = accepted.state.task_id
         headers = rate_limit_fields(await admitted.in_force())
         if accepted.replayed:
@@ -84,7 +90,7 @@ class TaskRoutes:
             state = await self._read.task(call.identity.tenant, task_id)
             headers = {}
         else:
-            state = await self._read.wait(call.identity.tenant, task_id, self._bounded(call, wait))
+            state = await self._read.wait(call.identity.tenant, task_id, bounded_wait(call, wait, self._clock))
             headers = {"preference-applied": f"wait={wait}"}
         if state is None:
             raise no_such_task()
@@ -118,44 +124,22 @@ class TaskRoutes:
         items = [self._views.show_in_list(state) for state in page.tasks]
         return Response(200, {"items": items, "next_cursor": page.next_cursor})
 
-    async def _admit(self, call: Call, submission: Submission) -> Admitted:
-        admitted = await self._limits.admit(call.identity.key_id, submission.tenant, [submission.agent.name])
-        if admitted.refused:
-            call.log["limited_by"] = admitted.refused[0].kind
-            raise refused_by_limit(await admitted.in_force(), admitted.refused[0])
-        return admitted
-
-    async def _accept(self, submission: Submission, admitted: Admitted) -> Accepted:
-        try:
-            accepted = await self._submit.submit(submission)
-        except FlotillaError as error:
-            if not isinstance(error, RetryableError):  # else it may have been accepted
-                await admitted.give_back([0])
-            raise
-        if accepted.replayed:
-            await admitted.give_back([0])
-        return accepted
-
     async def _finished(self, call: Call, accepted: Accepted, task_input: Any, wait: int) -> dict[str, Any] | None:
         """The finished task, if it finishes in time and can be read.
 
         The task is accepted, and a client without an idempotency key could not repeat the call
         without making a second one: so no failure to see how it goes on is told as an error.
         """
-        seconds = self._bounded(call, wait)
+        seconds = bounded_wait(call, wait, self._clock)
         task_id = accepted.state.task_id
         try:
-            async with asyncio.timeout(seconds + _ANSWER_SECONDS / 2):
+            async with asyncio.timeout(seconds + ANSWER_SECONDS / 2):
                 state = await self._read.wait(call.identity.tenant, task_id, seconds)
                 if state is None or not state.status.terminal:
                     return None
                 return await self._views.show(_with_input(state, accepted, task_input))
         except (RetryableError, TimeoutError):
             return None
-
-    def _bounded(self, call: Call, wait: int) -> float:
-        left = (call.request.ends_ms - self._clock.now_ms()) / 1000 - _ANSWER_SECONDS
-        return max(0.0, min(float(wait), left))
 
 
 def _with_input(state: TaskState, accepted: Accepted, task_input: Any) -> TaskState:

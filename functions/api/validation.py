@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from flotilla.agents.catalog import AgentSpec
 from flotilla.errors import InvalidInputError
+from flotilla.models import canonical_json
+from flotilla.workflows.order import MAX_RUN_INPUT_BYTES, is_run
+from functions.api.problems import refusal
 from functions.api.requests import MAX_ERRORS, pointer, shortened
 
 if TYPE_CHECKING:
@@ -30,9 +33,21 @@ class InputValidators:
     def check(self, agent: AgentSpec, value: Any) -> None:
         """Check a task's input.
 
+        Args:
+            agent: Its agent, or a workflow as if it were one.
+            value: The input.
+
         Raises:
             InvalidInputError: It breaks the agent's schema.
+            RefusalError: It is larger than the input of a workflow's run may be.
         """
+        kind = "workflow" if is_run(agent.name) else "agent"
+        if kind == "workflow" and len(canonical_json(value).encode()) > MAX_RUN_INPUT_BYTES:
+            raise refusal(
+                "too-large",
+                f"The input of a workflow may have {MAX_RUN_INPUT_BYTES} bytes as JSON. "
+                "Put what it works on into an object, and hand over the object's name.",
+            )
         validator = self._validators.get(agent.name)
         if validator is None:
             validator = self._validators[agent.name] = _compiled(agent.input_schema)
@@ -42,7 +57,7 @@ class InputValidators:
             (pointer(["input", *error.instance_path]), shortened(error.message))
             for error in islice(_plain(validator.iter_errors(value)), MAX_ERRORS)
         ]
-        raise InvalidInputError("The input breaks the agent's schema.", errors)
+        raise InvalidInputError(f"The input breaks the {kind}'s schema.", errors)
 
 
 def _compiled(schema: dict[str, Any]) -> Validator:

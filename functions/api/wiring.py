@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flotilla.agents.catalog import Catalog
 from flotilla.clock import SystemClock
@@ -37,25 +37,36 @@ from functions.api.tasks import TaskRoutes
 from functions.api.validation import InputValidators
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flotilla.dynamo.buckets import DynamoBuckets
     from flotilla.dynamo.circuits import DynamoCircuits
     from flotilla.dynamo.endpoints import DynamoEndpoints
     from flotilla.dynamo.pauses import DynamoPauses
     from flotilla.metric_ports import Metrics
+    from flotilla.models import TaskMessage
+    from flotilla.services.cancel import CancelService
+    from flotilla.services.decisions import Decisions
     from flotilla.services.endpoint_directory import EndpointDirectory
+    from flotilla.services.executions import RunStarter
     from flotilla.services.hold_back import HoldBack
     from flotilla.services.limits import Limiter
     from flotilla.services.open_logs import OpenLogs
     from flotilla.services.redrive import RedriveService
+    from flotilla.services.signal import SignalService
+    from flotilla.stepfunctions.executions import StepFunctionsExecutions
+    from flotilla.workflows.declaration import Workflow
     from functions.api.agents import AgentRoutes
     from functions.api.batches import BatchRoutes
     from functions.api.circuits import CircuitRoutes
     from functions.api.dead_letters import DeadLetterRoutes
+    from functions.api.decisions import DecisionRoutes
     from functions.api.lanes import LaneRoutes
     from functions.api.limits import LimitRoutes
     from functions.api.operations import TaskOperations
     from functions.api.states import StateRoutes
     from functions.api.webhooks import WebhookRoutes
+    from functions.api.workflows import WorkflowRoutes
 
 _AWS_THREADS = 8  # one request at a time: its own calls, and those of one before it that were given up
 _PROBE_THREADS = 8
@@ -96,9 +107,12 @@ class Wiring:
             schedules=self._schedules,
             ladder=Ladder(settings.delays),
             clock=self._clock,
+            start_run=self._start_run,
         )
         self._download_links = DownloadLinks(settings.payloads_bucket)
         self._views = TaskViews(self._claim_check, self._download_links)
+        self._read = ReadService(log=self._log, clock=self._clock, past=self._past)
+        self._listing = ListService(views=self._read_model, log=self._log, past=self._past)
         self._validators = InputValidators()
         self.lanes = Lanes(settings.lanes.keys(), settings.default_lane)
         self._submissions = Submissions(
@@ -133,24 +147,76 @@ class Wiring:
             submissions=self._submissions,
             limits=self._submit_limits,
             submit=self._submit,
-            read=ReadService(log=self._log, clock=self._clock, past=self._past),
-            listing=ListService(views=self._read_model, log=self._log, past=self._past),
+            read=self._read,
+            listing=self._listing,
             views=self._views,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def workflows(self) -> WorkflowRoutes:
+        """Runs of workflows."""
+        from flotilla.services.run_reading import RunReader
+        from flotilla.services.run_story import RunStory
+        from flotilla.services.runs import RunService
+        from functions.api.workflows import RunRequests, WorkflowRoutes
+
+        return WorkflowRoutes(
+            requests=RunRequests(
+                workflows=self._declared_workflows,
+                lanes=self.lanes,
+                validators=self._validators,
+                endpoints=lambda: self._endpoint_directory,
+                clock=self._clock,
+            ),
+            limits=self._submit_limits,
+            runs=RunService(submit=self._submit, default_lane=self._settings.default_lane),
+            read=self._read,
+            reader=RunReader(
+                views=self._read_model,
+                listing=self._listing,
+                executions=self._executions,
+                workflows=self._declared_workflows,
+            ),
+            story=RunStory(self._read_model, self._listing),
+            cancel=self._cancel,
+            tasks=self._views,
             clock=self._clock,
         )
 
     @cached_property
     def operations(self) -> TaskOperations:
         """Cancelling and redriving tasks."""
-        from flotilla.services.cancel import CancelService
         from functions.api.operations import TaskOperations
 
         return TaskOperations(
-            cancel=CancelService(logs=self._open_logs, schedules=self._schedules, clock=self._clock),
+            cancel=self._cancel,
             redrive=self._redrive,
-            catalog=self._catalog,
+            signals=self._signals,
+            catalog=self._runnable,
             validators=self._validators,
             views=self._views,
+        )
+
+    @cached_property
+    def decisions(self) -> DecisionRoutes:
+        """What people decide by links."""
+        from functions.api.decisions import DecisionRoutes
+
+        name = self._settings.decisions_secret
+        return DecisionRoutes(None if name is None else self._decisions(name), self._settings.api_url)
+
+    def _decisions(self, secret: str) -> Decisions:
+        from flotilla.secretsmanager.secrets import SecretsManagerSecrets
+        from flotilla.services.decision_links import SigningKey
+        from flotilla.services.decisions import Decisions
+
+        return Decisions(
+            key=SigningKey(SecretsManagerSecrets(clients.secretsmanager, self._aws), secret),
+            logs=self._open_logs,
+            signals=self._signals,
+            endpoints=self._endpoints,
+            clock=self._clock,
         )
 
     @cached_property
@@ -162,7 +228,7 @@ class Wiring:
         return DeadLetterRoutes(
             dead_letters=DeadLetterService(read_model=self._read_model, redrive=self._redrive, clock=self._clock),
             redrive=self._redrive,
-            catalog=self._catalog,
+            catalog=self._runnable,
             validators=self._validators,
             download_link=self._download_links,
             clock=self._clock,
@@ -178,7 +244,7 @@ class Wiring:
 
         resolver = SystemResolver(threads.ThreadRunner("resolver", _RESOLVER_THREADS))
         destinations = Destinations(resolver, self._settings.webhook_allow)
-        return WebhookRoutes(EndpointService(self._endpoints, destinations, self._clock, os.urandom), self._catalog)
+        return WebhookRoutes(EndpointService(self._endpoints, destinations, self._clock, os.urandom), self._runnable)
 
     @cached_property
     def agents(self) -> AgentRoutes:
@@ -255,9 +321,49 @@ class Wiring:
 
         return LimitRoutes(
             LimitDesk(
-                self._limit_settings, self._buckets, limits(), {agent.name for agent in self._catalog}, self._clock
+                self._limit_settings, self._buckets, limits(), {agent.name for agent in self._runnable}, self._clock
             )
         )
+
+    @cached_property
+    def _declared_workflows(self) -> Mapping[str, Workflow]:
+        from flotilla.workflows.declaration import deployed
+
+        return deployed()
+
+    @cached_property
+    def _runnable(self) -> Catalog:
+        """What a task's log may name as its agent."""
+        from flotilla.services.runs import with_runs
+
+        return with_runs(self._catalog, self._declared_workflows)
+
+    @cached_property
+    def _executions(self) -> StepFunctionsExecutions:
+        from flotilla.stepfunctions.executions import StepFunctionsExecutions
+
+        return StepFunctionsExecutions(clients.stepfunctions, self._settings.state_machines, self._aws)
+
+    @cached_property
+    def _run_starter(self) -> RunStarter:
+        from flotilla.services.executions import RunEnds, RunStarter
+
+        of_runs: Any = {
+            "log": self._log,
+            "executions": self._executions,
+            "claim_check": self._claim_check,
+            "clock": self._clock,
+        }
+        return RunStarter(ends=RunEnds(**of_runs), **of_runs)
+
+    async def _start_run(self, message: TaskMessage) -> None:
+        await self._run_starter(message)
+
+    @cached_property
+    def _cancel(self) -> CancelService:
+        from flotilla.services.cancel import CancelService
+
+        return CancelService(logs=self._open_logs, schedules=self._schedules, clock=self._clock)
 
     @cached_property
     def _pauses(self) -> DynamoPauses:
@@ -279,9 +385,17 @@ class Wiring:
             logs=self._open_logs,
             dispatch=self._dispatch,
             claim_check=self._claim_check,
-            catalog=self._catalog,
+            catalog=self._runnable,
             lanes=self._settings.lanes.keys(),
             clock=self._clock,
+        )
+
+    @cached_property
+    def _signals(self) -> SignalService:
+        from flotilla.services.signal import SignalService
+
+        return SignalService(
+            logs=self._open_logs, dispatch=self._dispatch, lanes=self._settings.lanes.keys(), clock=self._clock
         )
 
     @cached_property

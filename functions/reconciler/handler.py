@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from flotilla.clock import SystemClock
 from flotilla.dynamo.event_log import DynamoEventLog
+from flotilla.dynamo.pauses import DynamoPauses
 from flotilla.dynamo.views import DynamoReadModel
 from flotilla.dynamo.watchlist import DynamoWatchlist
 from flotilla.primitives.ladder import Ladder
 from flotilla.runtime import clients, logging, threads
 from flotilla.runtime.settings import ReconcilerSettings
+from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.scheduler.schedules import EventBridgeSchedules
+from flotilla.services.cancel import CancelService
+from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
+from flotilla.services.executions import RunEnds, RunStarter
+from flotilla.services.open_logs import OpenLogs
 from flotilla.services.reconcile import Reconciled, Reconciler
+from flotilla.services.run_remains import RunRemains
 from flotilla.sqs.delays import SqsDelays
 from flotilla.sqs.lane_depths import SqsLaneDepths
 from flotilla.sqs.lanes import SqsLanes
+from flotilla.stepfunctions.executions import StepFunctionsExecutions
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,11 +40,20 @@ class ReconcilerFunction:
 
     def __init__(self, settings: ReconcilerSettings) -> None:
         aws = threads.ThreadRunner("aws", _AWS_THREADS)
-        self._clock = SystemClock()
+        self._clock = clock = SystemClock()
+        log = DynamoEventLog(clients.dynamodb(), settings.events_table, settings.retention_days, aws)
+        views = DynamoReadModel(clients.dynamodb(), settings.views_table, aws)
+        executions = StepFunctionsExecutions(clients.stepfunctions, settings.state_machines, aws)
+        claim_check = ClaimCheck(
+            S3PayloadStore(clients.s3, settings.payloads_bucket, aws), settings.inline_payload_bytes
+        )
+        ends = RunEnds(log=log, executions=executions, claim_check=claim_check, clock=clock)
+        # Of a run's tasks none is delayed, and what has not ended is in the table.
+        logs = OpenLogs(log=log, past=None, clock=clock, retention_days=settings.retention_days)
         lane_urls = {name: lane.queue_url for name, lane in settings.lanes.items()}
         self._reconciler = Reconciler(
-            log=DynamoEventLog(clients.dynamodb(), settings.events_table, settings.retention_days, aws),
-            views=DynamoReadModel(clients.dynamodb(), settings.views_table, aws),
+            log=log,
+            views=views,
             watchlist=DynamoWatchlist(clients.dynamodb(), settings.views_table, aws),
             dispatch=Dispatch(
                 lanes=SqsLanes(clients.sqs(), lane_urls, aws),
@@ -51,11 +68,19 @@ class ReconcilerFunction:
                     run_sync=aws,
                 ),
                 ladder=Ladder(settings.delays),
-                clock=self._clock,
+                clock=clock,
+                start_run=RunStarter(log=log, executions=executions, claim_check=claim_check, ends=ends, clock=clock),
             ),
             depths=SqsLaneDepths(clients.sqs(), lane_urls, aws),
             lane_names=lane_urls.keys(),
-            clock=self._clock,
+            clock=clock,
+            remains=RunRemains(
+                views=views,
+                executions=executions,
+                pauses=DynamoPauses(clients.dynamodb(), settings.control_table, aws),
+                cancel=CancelService(logs=logs, schedules=None, clock=clock),
+                clock=clock,
+            ),
         )
 
     async def run(self, remaining_ms: int) -> Reconciled:

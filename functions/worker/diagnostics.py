@@ -15,15 +15,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from flotilla.agents import Context, SyncContext, agent
-from flotilla.clock import SystemClock
 from flotilla.errors import PermanentError, RetryableError
 from flotilla.llm_ports import Message, ModelRequest, Role
-from flotilla.runtime import clients
-from flotilla.runtime.settings import DiagnosticsSettings
+from functions.worker.diagnostic_counters import Counters
 
 _EXIT_STATUS = 1
 _POST_SECONDS = 3.0
-_COUNTERS_KEPT_SECONDS = 86_400
 
 
 class Model(BaseModel):
@@ -114,7 +111,7 @@ def crash(task: CrashInput, ctx: SyncContext) -> CrashOutput:
     dies = ctx.attempt <= task.crash_attempts
     if dies and task.when == "before":
         os._exit(_EXIT_STATUS)
-    sends, effects = _Counters(ctx.task_id).send("effect", ctx.idempotency_key("effect"))
+    sends, effects = Counters(ctx.task_id).send("effect", ctx.idempotency_key("effect"))
     if dies:
         os._exit(_EXIT_STATUS)
     return CrashOutput(attempt=ctx.attempt, sends=sends, effects=effects)
@@ -137,7 +134,7 @@ class StepsOutput(BaseModel):
 @agent("diagnostics.steps", timeout_seconds=5, max_attempts=5)
 def steps(task: StepsInput, ctx: SyncContext) -> StepsOutput:
     """Run durable steps and die once after step `crash_at`."""
-    counters = _Counters(ctx.task_id)
+    counters = Counters(ctx.task_id)
     names = [f"step-{number}" for number in range(1, task.count + 1)]
     for number, name in enumerate(names, start=1):
         ctx.step(name, counters.add, name)
@@ -295,33 +292,83 @@ async def generate(task: GenerateInput, ctx: Context) -> GenerateOutput:
     )
 
 
-class _Counters:
-    """Counters of one task in the `control` table, moved by atomic `ADD`."""
+class ScriptedCall(Model):
+    """A call of a tool."""
 
-    def __init__(self, task_id: str) -> None:
-        self._task_id = task_id
-        self._table = DiagnosticsSettings.read().control_table
+    id: str | None = None
+    tool: str
+    input: Any = None
 
-    def add(self, name: str, amount: int = 1) -> int:
-        """Add to a counter and return where it stands."""
-        return int(self._update(name, {":amount": {"N": str(amount)}})["total"]["N"])
 
-    def send(self, name: str, idempotency_key: str) -> tuple[int, int]:
-        """Count a send; returns all sends and the distinct keys among them."""
-        found = self._update(name, {":amount": {"N": "1"}, ":key": {"SS": [idempotency_key]}})
-        return int(found["total"]["N"]), len(found["distinct"]["SS"])
+class ScriptedTurn(Model):
+    """What to plan in a turn.
 
-    def _update(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
-        expires_at = SystemClock().now_ms() // 1000 + _COUNTERS_KEPT_SECONDS
-        # "total" is a reserved word; "distinct" too.
-        added = "#total :amount, #distinct :key" if ":key" in values else "#total :amount"
-        names = {"#total": "total", "#expires": "expires_at"} | ({"#distinct": "distinct"} if ":key" in values else {})
-        answer = clients.dynamodb().update_item(
-            TableName=self._table,
-            Key={"pk": {"S": f"DIAGNOSTICS#{self._task_id}"}, "sk": {"S": name}},
-            UpdateExpression=f"ADD {added} SET #expires = :expires",
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values | {":expires": {"N": str(expires_at)}},
-            ReturnValues="ALL_NEW",
-        )
-        return dict(answer["Attributes"])
+    Attributes:
+        answer: By default what became of all calls.
+        crash: Die once before it is planned.
+    """
+
+    done: bool = False
+    answer: Any = None
+    calls: Annotated[list[ScriptedCall], Field(max_length=100)] = []
+    crash: bool = False
+
+
+class Script(Model):
+    """What to plan in each turn; after the last one it is done."""
+
+    turns: Annotated[list[ScriptedTurn], Field(max_length=50)]
+
+
+class PlanInput(Model):
+    """What the workflow `agent-loop` tells a planner; `input` is its `planner_input`."""
+
+    goal: Any = None
+    tools: list[str]
+    turn: Annotated[int, Field(ge=0)]
+    turns_left: Annotated[int, Field(ge=0)]
+    observations: list[dict[str, Any]]
+    input: Script
+
+
+class PlanOutput(BaseModel):
+    """What to do in a turn.
+
+    Attributes:
+        remembered: How many turns the session's memory held before this one.
+    """
+
+    done: bool
+    answer: Any
+    calls: list[ScriptedCall]
+    remembered: int
+
+
+@agent("diagnostics.plan", timeout_seconds=10, max_attempts=5)
+def plan(task: PlanInput, ctx: SyncContext) -> PlanOutput:
+    """Plan as a script says, without a model."""
+    turns = task.input.turns
+    turn = turns[task.turn] if task.turn < len(turns) else ScriptedTurn(done=True)
+    before = ctx.session.turns()
+    ctx.session.append(task.observations)
+    if turn.crash and Counters(ctx.task_id).add("crash") == 1:
+        os._exit(_EXIT_STATUS)
+    seen = [observation for each in (*before, task.observations) for observation in each]
+    answer = seen if turn.done and turn.answer is None else turn.answer
+    return PlanOutput(done=turn.done, answer=answer, calls=turn.calls, remembered=len(before))
+
+
+class UndoInput(Model):
+    """What the workflow `saga` hands to a compensation that has no input of its own."""
+
+    input: Any = None
+    output: Any = None
+    reason: dict[str, Any]
+
+
+@agent("diagnostics.undo", timeout_seconds=10)
+async def undo(task: UndoInput, ctx: Context) -> UndoInput:
+    """Undo nothing, and answer what was to be undone; fail for good where that says `"undo": "fail"`."""
+    if isinstance(task.input, dict) and task.input.get("undo") == "fail":
+        raise PermanentError("told to fail for good", code="told_to_fail")
+    return task

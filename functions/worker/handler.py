@@ -23,6 +23,8 @@ from flotilla.runtime.watchdog import LeaseWatchdog
 from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
+from flotilla.services.bridge import Bridge
+from flotilla.services.callbacks import Callbacks
 from flotilla.services.children import DeployedLanes
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
@@ -31,6 +33,7 @@ from flotilla.services.pause_board import PauseBoard
 from flotilla.services.single_flight import SingleFlight
 from flotilla.sqs.delays import SqsDelays
 from flotilla.sqs.lanes import SqsLaneReceipts, SqsLanes
+from flotilla.stepfunctions.task_tokens import StepFunctionsTaskTokens
 from functions.worker.calling import Calling
 
 if TYPE_CHECKING:
@@ -52,16 +55,29 @@ def _tools() -> AttemptTools:
     store = S3PayloadStore(clients.s3, settings.payloads_bucket, aws)
     claim_check = ClaimCheck(store, settings.inline_payload_bytes)
     control = settings.control_table
+    dispatch = Dispatch(
+        lanes=SqsLanes(clients.sqs(), {name: each.queue_url for name, each in settings.lanes.items()}, aws),
+        delays=SqsDelays(clients.sqs(), {tier: queue.queue_url for tier, queue in settings.delays.items()}, aws),
+        schedules=None,
+        ladder=Ladder(settings.delays),
+        clock=clock,
+    )
+    callbacks = bridge = None
+    if settings.state_machines is not None:
+        callbacks = Callbacks(StepFunctionsTaskTokens(clients.stepfunctions, aws), claim_check, _metrics())
+        bridge = Bridge(
+            log=log,
+            claim_check=claim_check,
+            dispatch=dispatch,
+            callbacks=callbacks,
+            clock=clock,
+            lane=settings.lane,
+            lanes=settings.lanes.keys(),
+        )
     return AttemptTools(
         log=log,
         receipts=SqsLaneReceipts(clients.sqs(), lane.queue_url, lane.dlq_url, aws),
-        dispatch=Dispatch(
-            lanes=SqsLanes(clients.sqs(), {name: each.queue_url for name, each in settings.lanes.items()}, aws),
-            delays=SqsDelays(clients.sqs(), {tier: queue.queue_url for tier, queue in settings.delays.items()}, aws),
-            schedules=None,
-            ladder=Ladder(settings.delays),
-            clock=clock,
-        ),
+        dispatch=dispatch,
         gate=Gate(
             pauses=PauseBoard(DynamoPauses(clients.dynamodb(), control, aws), clock),
             flights=SingleFlight(DynamoFlights(clients.dynamodb(), control, aws), log, claim_check, clock, chance),
@@ -80,6 +96,9 @@ def _tools() -> AttemptTools:
         models=_calling().models,
         budgets=_calling().budgets,
         lanes=DeployedLanes(frozenset(settings.lanes), settings.default_lane),
+        bridge=bridge,
+        callbacks=callbacks,
+        files=store,
     )
 
 

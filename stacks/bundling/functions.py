@@ -10,7 +10,7 @@ from stacks.bundling.library import copy_sources
 from stacks.bundling.process import BundlingError
 from stacks.bundling.target import Target
 
-_DIAGNOSTICS = "diagnostics.py"
+_DIAGNOSTICS = ("diagnostics.py", "diagnostic_counters.py")
 
 
 def function_names(repository: Path) -> list[str]:
@@ -37,7 +37,7 @@ def function_package(repository: Path, name: str, target: Target, build_root: Pa
         raise BundlingError(f"functions/{name}/handler.py is missing")
     files = [root / "__init__.py", *sources_in(package)]
     if not diagnostics:
-        files = [path for path in files if path != package / _DIAGNOSTICS]
+        files = [path for path in files if path not in {package / each for each in _DIAGNOSTICS}]
     recipe = content_of(Path(__file__).parent, sources_in(Path(__file__).parent))
     key = digest([target.python, *content_of(root, files), *recipe])
 

@@ -1,4 +1,4 @@
-"""The layer of Flotilla's own library, with the manifest of all agents, the integrations and the models in it.
+"""The layer of Flotilla's own library, with the manifest of all agents, the integrations, models and workflows in it.
 
 In the layer and not in the functions' environment: all of a function's variables together have 4 KB.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stacks import budget_settings, limit_settings, model_settings
+from stacks import budget_settings, definitions, limit_settings, model_settings
 from stacks.bundling.bytecode import compile_all
 from stacks.bundling.cache import built, content_of, digest, sources_in
 from stacks.bundling.process import run_python
 from stacks.bundling.target import Target
+from stacks.definitions import Definition
 from stacks.integration_settings import declared
 from stacks.settings_model import Fleet
 
@@ -26,9 +27,17 @@ _LIMITS = Path("python", "flotilla", "limits", "declared.json")
 _INTEGRATIONS = Path("python", "flotilla", "integrations", "declared.json")
 _BUDGETS = Path("python", "flotilla", "budgets.json")
 _MODELS = Path("python", "flotilla", "llm", "declared.json")
+_WORKFLOWS = Path("python", "flotilla", "workflows", "declared.json")
 
 
-def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, build_root: Path) -> Path:
+def library_layer(
+    repository: Path,
+    fleet: Fleet,
+    target: Target,
+    agents: Path,
+    workflows: Mapping[str, Definition],
+    build_root: Path,
+) -> Path:
     """The directory of the layer, `python/` in it.
 
     Args:
@@ -36,6 +45,7 @@ def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, 
         fleet: Says which agents there are and what is overridden of them.
         target: Whose interpreter the modules are compiled for.
         agents: The worker's package, as it will be deployed.
+        workflows: Their definitions.
         build_root: Where builds are kept.
 
     Raises:
@@ -50,6 +60,7 @@ def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, 
     models = json.dumps(model_settings.declared(fleet.models, fleet.routes), indent=1, sort_keys=True)
     limits = json.dumps(limit_settings.declared(fleet.limits, fleet.agents), indent=1, sort_keys=True)
     budgets = json.dumps(budget_settings.declared(fleet.budgets), indent=1, sort_keys=True)
+    deployed = json.dumps(definitions.declared(workflows), indent=1)
     key = digest(
         [
             target.python,
@@ -58,6 +69,7 @@ def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, 
             integrations,
             models,
             budgets,
+            deployed,
             str(fleet.diagnostics),
             # The schemas in the manifest are pydantic's work.
             (repository / "layers" / "dependencies" / "requirements.txt").read_bytes(),
@@ -74,6 +86,7 @@ def library_layer(repository: Path, fleet: Fleet, target: Target, agents: Path, 
         (directory / _INTEGRATIONS).write_text(integrations, encoding="utf-8")
         (directory / _MODELS).write_text(models, encoding="utf-8")
         (directory / _BUDGETS).write_text(budgets, encoding="utf-8")
+        (directory / _WORKFLOWS).write_text(deployed, encoding="utf-8")
         compile_all(directory, "/opt")
 
     return built(build_root / "layers" / f"flotilla-{target.name}", key, make)

@@ -136,6 +136,18 @@ def see_payload_missing(bucket_name: str) -> Permission:
     )
 
 
+def see_file_missing(bucket_name: str) -> Permission:
+    """Tell an agent's file that is not there from one that may not be read, as `see_payload_missing`.
+
+    Files have names of their agents' choice, so more than one can be found this way; who may, may read them all anyway.
+    """
+    return Permission(
+        ["s3:ListBucket"],
+        [f"arn:{cdk.Aws.PARTITION}:s3:::{bucket_name}"],
+        conditions={"StringLike": {"s3:prefix": ["workflows/*", "tenants/*/tasks/*/files/*"]}},
+    )
+
+
 def _objects(bucket_name: str, actions: Sequence[str]) -> Permission:
     return Permission(
         actions,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from flotilla.coordination import Pause, PauseScope
+from flotilla.coordination import Pause, PauseScope, stop_mark, stopped_runs
 from flotilla.ports import Pauses
 
 PAUSE = Pause(PauseScope.LANE, "batch", "größe \U0001f680 of the bill", "key:k1", 1_700_000_000_000)
@@ -65,6 +65,12 @@ class PausesContract:
         remove(pauses, PAUSE.scope, PAUSE.name)
         remove(pauses, PAUSE.scope, PAUSE.name)
         assert in_force(pauses) == []
+
+    def test_a_stopped_run_is_kept_among_them_until_it_may_be_forgotten(self, pauses: Pauses) -> None:
+        mark = stop_mark("wfl_1", "broadcaster:1", 1_700_000_000_000)
+        put(pauses, PAUSE, mark)
+        assert in_force(pauses) == [PAUSE, mark]
+        assert stopped_runs(in_force(pauses)) == {"wfl_1"}
 
     def test_many_pauses_are_all_read(self, pauses: Pauses) -> None:
         names = [f"agent.{number:03d}" for number in range(40)]

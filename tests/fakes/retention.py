@@ -121,7 +121,8 @@ class MemoryEntryMender:
             if found.head_seq > entry.head_seq:
                 return Mended(False, _standing(found))
             if found.head_seq == entry.head_seq and entry.status.terminal:
-                wanted = replace(entry, archive_key=entry.archive_key or found.archive_key)
+                looks_ms = None if entry.look_at_ms is None else found.look_at_ms
+                wanted = replace(entry, archive_key=entry.archive_key or found.archive_key, look_at_ms=looks_ms)
             elif found.head_seq == entry.head_seq:
                 wanted = replace(entry, look_at_ms=found.look_at_ms or entry.look_at_ms)
         self._entries[entry.task_id] = wanted

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flotilla.primitives.cause import unreadable_cause
-from flotilla.primitives.cursor import cursor_after, place_of, position
-from flotilla.read_model import UNREADABLE, DeadFilter, Entry, EntryFilter, EntryPage, UnreadableMessage
+from flotilla.primitives.cursor import Filter, cursor_after, place_of, position
+from flotilla.read_model import (
+    UNREADABLE,
+    DeadFilter,
+    Entry,
+    EntryFilter,
+    EntryPage,
+    RunFilter,
+    RunsFilter,
+    UnreadableMessage,
+)
 
 _MAX_BODY_CHARACTERS = 1_000_000
 _KEPT_BODY_CHARACTERS = 30_000
@@ -77,6 +86,23 @@ class MemoryReadModel:
         ]
         return self._page(wanted, listed, limit, after)
 
+    async def tasks_of_run(self, wanted: RunFilter, *, limit: int, cursor: str | None) -> EntryPage:
+        return await self._by_creation(wanted, limit, cursor)
+
+    async def runs(self, wanted: RunsFilter, *, limit: int, cursor: str | None) -> EntryPage:
+        return await self._by_creation(wanted, limit, cursor)
+
+    async def _by_creation(self, wanted: RunFilter | RunsFilter, limit: int, cursor: str | None) -> EntryPage:
+        after = None if cursor is None else place_of(wanted, cursor)
+        await asyncio.sleep(0)
+        listed: Listed = [
+            (position(entry.created_at_ms, entry.task_id), entry)
+            for entry in self.entries.values()
+            if entry.tenant == wanted.tenant
+            and (entry.run == wanted.run if isinstance(wanted, RunFilter) else entry.is_run)
+        ]
+        return self._page(wanted, listed, limit, after)
+
     async def put_unreadable(self, message: UnreadableMessage) -> None:
         await asyncio.sleep(0)
         if len(message.body) > _MAX_BODY_CHARACTERS:
@@ -88,8 +114,13 @@ class MemoryReadModel:
         await asyncio.sleep(0)
         return sorted({entry.tenant for entry in self.entries.values()})
 
-    def _page(self, wanted: EntryFilter | DeadFilter, listed: Listed, limit: int, after: str | None) -> EntryPage:
-        waiting = sorted((each for each in listed if after is None or each[0] < after), key=_place, reverse=True)
+    def _page(self, wanted: Filter, listed: Listed, limit: int, after: str | None) -> EntryPage:
+        rising = isinstance(wanted, RunFilter) and bool(wanted.oldest_first)
+        waiting = sorted(
+            (each for each in listed if after is None or (each[0] > after if rising else each[0] < after)),
+            key=_place,
+            reverse=not rising,
+        )
         found: Listed = []
         for number, each in enumerate(waiting):
             if len(found) == limit or number == self._looks_at:
@@ -103,7 +134,7 @@ def _place(listed: tuple[str, Entry | UnreadableMessage]) -> str:
     return listed[0]
 
 
-def _fits(value: Entry | UnreadableMessage, wanted: EntryFilter | DeadFilter) -> bool:
+def _fits(value: Entry | UnreadableMessage, wanted: Filter) -> bool:
     if isinstance(wanted, DeadFilter):
         if isinstance(value, UnreadableMessage):
             agent, cause = UNREADABLE, unreadable_cause(value)
@@ -112,6 +143,12 @@ def _fits(value: Entry | UnreadableMessage, wanted: EntryFilter | DeadFilter) ->
             agent, cause = value.agent, value.cause
         return wanted.agent in (None, agent) and wanted.cause in (None, cause.fingerprint, cause.text)
     assert isinstance(value, Entry)
+    if wanted.finished not in (None, value.finished_at_ms is not None):
+        return False
+    if isinstance(wanted, RunFilter):
+        return wanted.step in (None, value.step)
+    if isinstance(wanted, RunsFilter):
+        return wanted.agent in (None, value.agent) and wanted.status in (None, value.status)
     return (
         wanted.status in (None, value.status)
         and wanted.agent in (None, value.agent)
@@ -119,6 +156,5 @@ def _fits(value: Entry | UnreadableMessage, wanted: EntryFilter | DeadFilter) ->
         and wanted.session in (None, value.session)
         and (wanted.created_after_ms is None or value.created_at_ms >= wanted.created_after_ms)
         and (wanted.created_before_ms is None or value.created_at_ms < wanted.created_before_ms)
-        and wanted.finished in (None, value.finished_at_ms is not None)
         and wanted.archived in (None, value.archive_key is not None)
     )

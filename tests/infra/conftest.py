@@ -33,6 +33,11 @@ def api(templates: Templates) -> Template:
 
 
 @pytest.fixture(scope="session")
+def workflows(templates: Templates) -> Template:
+    return Template.from_json(templates["flotilla-workflows"])
+
+
+@pytest.fixture(scope="session")
 def dispatch(templates: Templates) -> Template:
     return Template.from_json(templates["flotilla-dispatch"])
 

@@ -12,7 +12,7 @@ import pytest
 import app
 from tests.synthesis import REPOSITORY, synthesize
 
-STACKS = ("alarms", "api", "dispatch", "followers", "lanes", "state", "workers")
+STACKS = ("alarms", "api", "dispatch", "followers", "lanes", "state", "workers", "workflows")
 
 
 def test_it_synthesizes_in_an_environment_that_knows_nothing_of_aws(tmp_path: Path) -> None:

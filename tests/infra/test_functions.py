@@ -16,6 +16,7 @@ from flotilla.runtime.settings import (
     KeeperSettings,
     ProjectorSettings,
     ReconcilerSettings,
+    RecorderSettings,
     RelaySettings,
     TriageSettings,
     WebhookSettings,
@@ -35,6 +36,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "flotilla-keeper": KeeperSettings,
     "flotilla-projector": ProjectorSettings,
     "flotilla-reconciler": ReconcilerSettings,
+    "flotilla-recorder": RecorderSettings,
     "flotilla-relay": RelaySettings,
     "flotilla-triage": TriageSettings,
     "flotilla-webhook": WebhookSettings,
@@ -84,7 +86,9 @@ def test_lambdas_own_lines_about_each_invocation_are_not_logged(templates: Templ
 def test_every_function_has_a_role_of_its_own(templates: Templates) -> None:
     roles = [function["Role"] for function in functions(templates).values()]
     assert len(set(roles)) == len(roles)
-    others = [role for role in templates.resources("AWS::IAM::Role") if role.arn not in roles]
+    machines = [machine.properties["RoleArn"] for machine in templates.resources("AWS::StepFunctions::StateMachine")]
+    assert len({*roles, *machines}) == len([*roles, *machines])
+    others = [role for role in templates.resources("AWS::IAM::Role") if role.arn not in (*roles, *machines)]
     assert [role.logical_id for role in others] == [templates.schedule_role.logical_id]
 
 
@@ -113,10 +117,10 @@ def test_what_several_queues_feed_has_reserved_what_they_may_ask_for_together(te
     assert functions(templates)[name]["ReservedConcurrentExecutions"] == together
 
 
-def test_functions_that_answer_clients_or_follow_the_stream_share_the_accounts_concurrency(
+def test_functions_that_answer_clients_or_are_told_of_events_share_the_accounts_concurrency(
     templates: Templates,
 ) -> None:
-    for name in ("api", "authorizer", "projector", "broadcaster"):
+    for name in ("api", "authorizer", "projector", "broadcaster", "recorder"):
         assert "ReservedConcurrentExecutions" not in functions(templates)[f"flotilla-{name}"]
 
 
@@ -146,7 +150,8 @@ def test_no_message_becomes_visible_while_a_function_may_still_be_at_it(template
 
 
 def test_what_runs_by_the_clock_runs_once_at_a_time_and_is_not_repeated(templates: Templates) -> None:
-    rules = {rule.properties["Name"]: rule.properties for rule in templates.resources("AWS::Events::Rule")}
+    found = [rule.properties for rule in templates.resources("AWS::Events::Rule")]
+    rules = {rule["Name"]: rule for rule in found if "ScheduleExpression" in rule}
     assert {name: rule["ScheduleExpression"] for name, rule in rules.items()} == {
         "flotilla-reconciler": "rate(1 minute)",
         "flotilla-keeper": "rate(1 day)",

@@ -35,6 +35,8 @@ KINDS = (
     "AWS::SQS::Queue",
     "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::ScheduleGroup",
+    "AWS::SecretsManager::Secret",
+    "AWS::StepFunctions::StateMachine",
 )
 
 ONLY_LOCAL = "Example"

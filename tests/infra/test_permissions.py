@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -31,7 +31,16 @@ LANE_DLQS = {f"{QUEUES}:flotilla-{lane}-dlq.fifo" for lane in LANES}
 TIERS = {f"{QUEUES}:flotilla-delay-{seconds}.fifo" for seconds in (1, 15, 120, 480, 900)}
 DELAYS_DLQ = f"{QUEUES}:flotilla-delays-dlq.fifo"
 WEBHOOKS = f"{QUEUES}:flotilla-webhooks"
+STATES = f"arn:aws:states:{REGION}:{ACCOUNT}"
+DECISIONS = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:flotilla/decisions-??????"
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/flotilla"
+
+
+WORKFLOWS = ("document-analysis", "approval", "agent-loop", "saga")
+MACHINES = {f"{STATES}:stateMachine:flotilla-{name}" for name in WORKFLOWS}
+EXECUTIONS = {f"{STATES}:execution:flotilla-{name}:*" for name in WORKFLOWS}
+CHILDREN = f"{STATES}:stateMachine:flotilla-document-analysis/*"
+MAP_RUNS = f"{STATES}:mapRun:flotilla-document-analysis/*"
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,14 @@ def scheduling(templates: Templates) -> set[tuple[str, str]]:
     }
 
 
+def on(resources: Iterable[str], *actions: str) -> set[tuple[str, str]]:
+    return {(action, resource) for action in actions for resource in resources}
+
+
+def answering_states() -> set[tuple[str, str]]:
+    return on({*MACHINES, CHILDREN}, "states:SendTaskSuccess", "states:SendTaskFailure")
+
+
 def following(given_up: str) -> set[tuple[str, str]]:
     actions = ("DescribeStream", "GetRecords", "GetShardIterator")
     return {*((f"dynamodb:{action}", STREAM) for action in actions), ("dynamodb:ListStreams", "*"), *sending(given_up)}
@@ -130,6 +147,7 @@ def test_a_worker_appends_and_reads_events_keeps_payloads_and_works_off_its_own_
         *working_off(own),
         *sending(*LANE_QUEUES, f"{QUEUES}:flotilla-{lane}-dlq.fifo", *TIERS),
         ("events:PutEvents", BUS),
+        *answering_states(),
     }
 
 
@@ -157,6 +175,7 @@ def test_the_api_appends_and_reads_and_dispatches_and_runs_nothing(templates: Te
         ("dynamodb:Query", VIEWS),
         ("dynamodb:Query", f"{VIEWS}/index/attention"),
         ("dynamodb:Query", f"{VIEWS}/index/dead"),
+        ("dynamodb:Query", f"{VIEWS}/index/run"),
         *((f"dynamodb:{action}", CONTROL) for action in ("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem")),
         ("s3:GetObject", PAYLOADS),
         ("s3:PutObject", PAYLOADS),
@@ -166,6 +185,10 @@ def test_the_api_appends_and_reads_and_dispatches_and_runs_nothing(templates: Te
         *(("sqs:GetQueueAttributes", queue) for queue in (*LANE_QUEUES, *LANE_DLQS, *TIERS)),
         ("cloudwatch:GetMetricData", "*"),
         ("events:PutEvents", BUS),
+        ("secretsmanager:GetSecretValue", DECISIONS),
+        *on(MACHINES, "states:StartExecution"),
+        *on(EXECUTIONS, "states:DescribeExecution", "states:ListMapRuns"),
+        ("states:DescribeMapRun", MAP_RUNS),
         *scheduling(templates),
     }
 
@@ -205,16 +228,35 @@ def test_the_triage_works_off_dead_letters_records_them_and_dispatches(templates
     }
 
 
-def test_the_reconciler_reads_logs_and_dispatches_and_records_nothing_in_them(templates: Templates) -> None:
+def test_the_reconciler_dispatches_and_ends_what_runs_left(templates: Templates) -> None:
     assert granted(templates, "flotilla-reconciler") == {
         ("dynamodb:Query", EVENTS),
+        ("dynamodb:PutItem", EVENTS),
+        ("dynamodb:PutItem", CONTROL),
+        ("s3:GetObject", PAYLOADS),
+        ("s3:PutObject", PAYLOADS),
+        PAYLOAD_LISTING,
+        *on(MACHINES, "states:StartExecution"),
+        *on(EXECUTIONS, "states:DescribeExecution", "states:StopExecution"),
         ("dynamodb:Query", VIEWS),
         ("dynamodb:Query", f"{VIEWS}/index/watch"),
+        ("dynamodb:Query", f"{VIEWS}/index/run"),
         ("dynamodb:UpdateItem", VIEWS),
         ("dynamodb:PutItem", VIEWS),
         *(("sqs:GetQueueAttributes", queue) for queue in LANE_QUEUES),
         *sending(*TIERS, *LANE_QUEUES),
         *scheduling(templates),
+    }
+    assert partitions(templates, "flotilla-reconciler", CONTROL) == {("PutItem", "PAUSE")}
+
+
+def test_the_recorder_records_how_executions_end(templates: Templates) -> None:
+    assert granted(templates, "flotilla-recorder") == {
+        ("dynamodb:PutItem", EVENTS),
+        ("dynamodb:Query", EVENTS),
+        ("s3:PutObject", PAYLOADS),
+        *on(EXECUTIONS, "states:DescribeExecution"),
+        *sending(f"{QUEUES}:flotilla-recorder-failures"),
     }
 
 
@@ -240,10 +282,17 @@ def test_the_keeper_archives_and_prolongs(templates: Templates) -> None:
     assert ("DeleteItem", "*") not in partitions(templates, "flotilla-keeper", VIEWS)
 
 
-def test_the_broadcaster_tells_and_changes_nothing(templates: Templates) -> None:
+def test_the_broadcaster_tells_whoever_asked_and_ends_what_runs_left(templates: Templates) -> None:
     assert granted(templates, "flotilla-broadcaster") == {
         ("dynamodb:Query", EVENTS),
+        ("dynamodb:PutItem", EVENTS),
+        ("dynamodb:Query", VIEWS),
+        ("dynamodb:Query", f"{VIEWS}/index/run"),
         ("dynamodb:Query", CONTROL),
+        ("dynamodb:PutItem", CONTROL),
+        ("secretsmanager:GetSecretValue", DECISIONS),
+        *answering_states(),
+        *on(EXECUTIONS, "states:DescribeExecution", "states:StopExecution"),
         ("s3:GetObject", PAYLOADS),
         PAYLOAD_LISTING,
         ("events:PutEvents", BUS),
@@ -251,7 +300,7 @@ def test_the_broadcaster_tells_and_changes_nothing(templates: Templates) -> None
         *sending(WEBHOOKS),
         *following(f"{QUEUES}:flotilla-broadcaster-failures"),
     }
-    assert partitions(templates, "flotilla-broadcaster", CONTROL) == {("Query", "WEBHOOKS#*")}
+    assert partitions(templates, "flotilla-broadcaster", CONTROL) == {("Query", "WEBHOOKS#*"), ("PutItem", "PAUSE")}
 
 
 def test_the_webhook_function_knows_endpoints_and_no_tasks(templates: Templates) -> None:
@@ -310,11 +359,12 @@ _KNOWING_NO_RESOURCES = {("dynamodb:ListStreams", "*"), ("cloudwatch:GetMetricDa
 
 
 def test_no_action_is_a_wildcard_and_each_resource_with_one_is_known(templates: Templates) -> None:
+    known = {PAYLOADS, ARCHIVE, SCHEDULES, CHILDREN, MAP_RUNS, *EXECUTIONS}
     for function in templates.resources("AWS::Lambda::Function"):
         name = function.properties["FunctionName"]
         for action, resource in granted(templates, name) - _KNOWING_NO_RESOURCES:
             assert "*" not in action
-            assert "*" not in resource or resource in (PAYLOADS, ARCHIVE, SCHEDULES)
+            assert "*" not in resource or resource in known
 
 
 def _imported(package: Path) -> set[tuple[str, str]]:
@@ -377,6 +427,13 @@ _ACTIONS = {
     "get_metric_data": "cloudwatch:GetMetricData",
     "get_secret_value": "secretsmanager:GetSecretValue",
     "converse": "bedrock:InvokeModel",
+    "start_execution": "states:StartExecution",
+    "stop_execution": "states:StopExecution",
+    "describe_execution": "states:DescribeExecution",
+    "list_map_runs": "states:ListMapRuns",
+    "describe_map_run": "states:DescribeMapRun",
+    "send_task_success": "states:SendTaskSuccess",
+    "send_task_failure": "states:SendTaskFailure",
 }
 """Client methods, and what a role must allow for them."""
 

@@ -43,7 +43,7 @@ def test_the_read_models_indexes_hold_only_what_has_their_keys(state: Template) 
             {"AttributeName": f"{name}_pk", "KeyType": "HASH"},
             {"AttributeName": f"{name}_sk", "KeyType": "RANGE"},
         ]
-        for name in ("attention", "dead", "watch")
+        for name in ("attention", "dead", "watch", "run")
     }
     projected = {"watch": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["head_seq", "looks"]}}
     everything = {"ProjectionType": "ALL"}
@@ -129,6 +129,21 @@ def test_buckets_are_reached_by_tls_only(state: Template) -> None:
                     [Match.object_like({"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}})]
                 )
             }
+        },
+    )
+
+
+def test_links_to_decisions_are_signed_by_a_secret_that_is_made_up_once(state: Template) -> None:
+    state.has_resource(
+        "AWS::SecretsManager::Secret",
+        {
+            "Properties": {
+                "Name": "flotilla/decisions",
+                # Of a length that is said: without it some have none at all.
+                "GenerateSecretString": {"PasswordLength": 64, "ExcludePunctuation": True},
+                "SecretString": Match.absent(),
+            },
+            "DeletionPolicy": "Retain",
         },
     )
 

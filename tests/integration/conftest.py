@@ -16,7 +16,8 @@ from flotilla.runtime import clients
 REGION = "us-east-1"
 LANES = ("critical", "standard", "batch")
 TIERS_SECONDS = (1, 15, 120, 480, 900)
-VIEW_INDEXES = ("attention", "dead", "watch")
+VIEW_INDEXES = ("attention", "dead", "watch", "run")
+STATE_MACHINES = f"arn:aws:states:{REGION}:123456789012:stateMachine:fleet-"
 ROLE = "arn:aws:iam::123456789012:role/fleet-schedules"
 
 
@@ -57,6 +58,7 @@ class FleetOnMoto:
             "FLOTILLA_SCHEDULES": json.dumps(schedules),
             "FLOTILLA_WORKERS": json.dumps(workers),
             "FLOTILLA_WEBHOOK_ALLOW": "[]",
+            "FLOTILLA_STATE_MACHINES": STATE_MACHINES,
         }
 
     def make_table(

@@ -21,7 +21,7 @@ from functions.broadcaster.handler import BroadcasterFunction
 from functions.webhook.handler import WebhookFunction
 from tests.fakes import ManualClock, run_on_thread
 from tests.fakes.broadcast import MemoryResolver
-from tests.integration.conftest import FleetOnMoto
+from tests.integration.conftest import STATE_MACHINES, FleetOnMoto
 from tests.integration.webhooks.receiver import Receiver, receiving
 from tests.logs import log_of
 from tests.unit.test_stream_records import record_of
@@ -55,6 +55,8 @@ class Broadcast:
             "FLOTILLA_EVENTS_TABLE": fleet.events_table,
             "FLOTILLA_CONTROL_TABLE": fleet.control_table,
             "FLOTILLA_PAYLOADS_BUCKET": fleet.bucket,
+            "FLOTILLA_VIEWS_TABLE": fleet.views_table,
+            "FLOTILLA_STATE_MACHINES": STATE_MACHINES,
             "FLOTILLA_RETENTION_DAYS": "30",
             "FLOTILLA_BROADCAST": json.dumps(targets),
             "FLOTILLA_WEBHOOKS_QUEUE_URL": self.queues["webhooks"],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flotilla.coordination import PauseScope
+from flotilla.coordination import PauseScope, stop_mark
 from flotilla.dynamo.pauses import DynamoPauses
 from flotilla.errors import RetryableError
 from tests.contracts.pauses import PAUSE, PausesContract, in_force, put, remove
@@ -40,6 +40,18 @@ def test_what_else_is_in_the_table_is_no_pause(
     for pk, sk in (("PAUSES", "lane#batch"), ("KEY#1", "KEY"), ("PAUSE", "tenant#acme")):
         dynamodb.put_item(TableName=control_table, Item={"pk": {"S": pk}, "sk": {"S": sk}})
     assert in_force(pauses) == [PAUSE], "one of a scope that only a later version knows is that version's"
+
+
+def test_the_mark_of_a_stopped_run_goes_by_itself_after_a_day(
+    pauses: DynamoPauses, dynamodb: DynamoDBClient, control_table: str
+) -> None:
+    put(pauses, stop_mark("wfl_1", "broadcaster:1", 1_700_000_000_000))
+    key = {"pk": {"S": "PAUSE"}, "sk": {"S": "run#wfl_1"}}
+    item = dynamodb.get_item(TableName=control_table, Key=key)["Item"]
+    assert item["expires_at"] == {"N": "1700086400"}, "the table's time to live"
+    put(pauses, PAUSE)
+    key = {"pk": {"S": "PAUSE"}, "sk": {"S": "lane#batch"}}
+    assert "expires_at" not in dynamodb.get_item(TableName=control_table, Key=key)["Item"]
 
 
 def test_every_error_of_the_table_is_retryable(pauses: DynamoPauses, dynamodb: DynamoDBClient) -> None:

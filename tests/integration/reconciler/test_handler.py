@@ -21,7 +21,7 @@ from flotilla.services.reconcile import Reconciled
 from functions.reconciler.handler import ReconcilerFunction
 from tests.aws_resources import make_table
 from tests.fakes import run_on_thread
-from tests.integration.conftest import LANES, FleetOnMoto
+from tests.integration.conftest import LANES, STATE_MACHINES, FleetOnMoto
 from tests.logs import BODIES
 from tests.synthesis import Templates
 
@@ -51,6 +51,10 @@ class Deployed:
                     "FLOTILLA_LANES": json.dumps(lanes),
                     "FLOTILLA_DELAYS": json.dumps({"1": {"queue_url": urls["ladder-1"], "queue_arn": "a"}}),
                     "FLOTILLA_SCHEDULES": json.dumps(schedules),
+                    "FLOTILLA_CONTROL_TABLE": self.fleet.control_table,
+                    "FLOTILLA_PAYLOADS_BUCKET": self.fleet.bucket,
+                    "FLOTILLA_INLINE_PAYLOAD_BYTES": "2000",
+                    "FLOTILLA_STATE_MACHINES": STATE_MACHINES,
                 }
             )
         )

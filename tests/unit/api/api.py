@@ -18,6 +18,8 @@ from flotilla.primitives.token_lease import NO_PLACES
 from flotilla.services.cancel import CancelService
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dead_letters import DeadLetterService
+from flotilla.services.decision_links import SigningKey
+from flotilla.services.decisions import Decisions
 from flotilla.services.dispatch import Dispatch
 from flotilla.services.hold_back import HoldBack
 from flotilla.services.limit_board import LimitBoard
@@ -28,12 +30,14 @@ from flotilla.services.past_logs import PastLogs
 from flotilla.services.project import entry_of_log
 from flotilla.services.read import ReadService
 from flotilla.services.redrive import RedriveService
+from flotilla.services.signal import SignalService
 from flotilla.services.submit import SubmitService
 from flotilla.services.submit_limits import SubmitLimits
 from functions.api.agents import AgentRoutes
 from functions.api.application import Application
 from functions.api.batches import BatchRoutes
 from functions.api.dead_letters import DeadLetterRoutes
+from functions.api.decisions import DecisionRoutes
 from functions.api.gateway import Request
 from functions.api.health import alive
 from functions.api.operations import TaskOperations
@@ -46,8 +50,10 @@ from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock, MemoryEventLog, MemoryLanes, MemoryPayloadStore
 from tests.fakes.archive import MemoryArchive
 from tests.fakes.assembly import TIERS_SECONDS
+from tests.fakes.broadcast import MemoryEndpoints
 from tests.fakes.circuits import MemoryCircuits
 from tests.fakes.delays import MemoryDelays
+from tests.fakes.integrations import MemorySecrets
 from tests.fakes.limits import MemoryBuckets, MemoryLimitSettings
 from tests.fakes.pauses import MemoryPauses
 from tests.fakes.schedules import MemorySchedules
@@ -81,6 +87,7 @@ CATALOG = Catalog({spec.name: spec for spec in (agent("echo", ANYTHING), agent("
 
 
 ENDPOINT = Endpoint("whk_1", "acme", "https://hooks.example/in", (), None, (), 1)
+DECISIONS_KEY = "a key of sixty-four characters, which nobody but the fleet may know."
 LANES = ("critical", "standard", "batch")
 RETENTION_DAYS = 30
 
@@ -109,6 +116,8 @@ class Api:
     limits_declared: dict[str, Limit] = field(default_factory=dict)
     log: EventLog | None = None
     payloads: PayloadStore = field(default_factory=MemoryPayloadStore)
+    endpoints: MemoryEndpoints = field(default_factory=MemoryEndpoints)
+    secrets: MemorySecrets = field(default_factory=lambda: MemorySecrets({"decisions": DECISIONS_KEY}))
     catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
@@ -158,9 +167,20 @@ class Api:
             lanes=LANES,
             clock=self.clock,
         )
+        signals = SignalService(logs=logs, dispatch=dispatch, lanes=LANES, clock=self.clock)
+        decisions = DecisionRoutes(
+            Decisions(
+                key=SigningKey(self.secrets, "decisions"),
+                logs=logs,
+                signals=signals,
+                endpoints=self.endpoints,
+                clock=self.clock,
+            )
+        )
         operations = TaskOperations(
             cancel=CancelService(logs=logs, schedules=self.schedules, clock=self.clock),
             redrive=redrive,
+            signals=signals,
             catalog=self.catalog,
             validators=validators,
             views=views,
@@ -182,6 +202,9 @@ class Api:
                 Route("POST", "/v1/task-batches", "tasks:write", batches.submit),
                 Route("POST", "/v1/tasks/{task_id}/cancel", "tasks:write", operations.cancel),
                 Route("POST", "/v1/tasks/{task_id}/redrive", "tasks:write", operations.redrive),
+                Route("POST", "/v1/tasks/{task_id}/signal", "tasks:write", operations.signal),
+                Route("GET", "/v1/decisions/{token}", None, decisions.show),
+                Route("POST", "/v1/decisions/{token}", None, decisions.decide),
                 Route("GET", "/v1/dead-letters", "operate", dead_letters.list),
                 Route("GET", "/v1/dead-letters/groups", "operate", dead_letters.groups),
                 Route("POST", "/v1/dead-letters/redrive", "operate", dead_letters.redrive),
@@ -225,6 +248,12 @@ class Api:
         self.append(task_id, Kind.STARTED, {"lease_until_ms": self.clock.now_ms() + 60_000})
         usage = {"duration_ms": 12, "billed_ms": 3}
         self.append(task_id, Kind.SUCCEEDED, {"output": {"inline": output}, "usage": usage})
+
+    def wait(self, task_id: str, name: str = "decision", **body: Any) -> int:
+        """Let a worker run a task until it waits; the number of the event that says so."""
+        self.append(task_id, Kind.STARTED, {"lease_until_ms": self.clock.now_ms() + 60_000})
+        self.append(task_id, Kind.WAITING, {"for": name, **body})
+        return max(self.memory.logs[task_id])
 
     def events(self, task_id: str) -> list[Event]:
         return [event for _, event in sorted(self.memory.logs[task_id].items())]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flotilla.clock import rfc3339
-from flotilla.coordination import Pause, PauseScope
+from flotilla.coordination import Pause, PauseScope, stop_mark
 from flotilla.errors import StoreUnavailableError
 from tests.fakes.pauses import MemoryPauses
 from tests.gateway_events import identity
@@ -57,6 +57,15 @@ def test_what_is_resumed_is_active_whether_it_was_paused_or_not(api: OperatingAp
             "actor": None,
         }
         assert api.pauses.pauses == {}
+
+
+def test_a_stopped_run_is_shown_as_no_pause(api: OperatingApi) -> None:
+    mark = stop_mark("batch", "key:k9", api.clock.now_ms())
+    api.pauses.pauses[mark.scope, mark.name] = mark
+    assert {lane["state"] for lane in api.call("GET", "/v1/lanes").json()["items"]} == {"active"}
+    assert {agent["state"] for agent in api.call("GET", "/v1/agents").json()["items"]} == {"active"}
+    assert api.call("PUT", "/v1/lanes/batch/state", {"state": "active"}).json()["state"] == "active"
+    assert list(api.pauses.pauses.values()) == [mark]
 
 
 def test_a_reason_is_optional(api: OperatingApi) -> None:

@@ -11,6 +11,7 @@ from flotilla.runtime.settings import (
     ApiSettings,
     AuthorizerSettings,
     ReconcilerSettings,
+    RecorderSettings,
     RelaySettings,
     TriageSettings,
     WorkerSettings,
@@ -37,6 +38,7 @@ ENVIRONMENT = {
     "FLOTILLA_SESSION_DAYS": "30",
     "FLOTILLA_ARCHIVE_BUCKET": "fleet-archive",
     "FLOTILLA_WEBHOOK_ALLOW": "[]",
+    "FLOTILLA_STATE_MACHINES": "arn:aws:states:us-east-1:123456789012:stateMachine:fleet-",
     "FLOTILLA_WORKERS": '{"fast": {"function": "fleet-worker-fast", "maximum_concurrency": 5}}',
     "PATH": "/bin",
 }
@@ -45,12 +47,21 @@ Settings = (
     type[ApiSettings]
     | type[AuthorizerSettings]
     | type[ReconcilerSettings]
+    | type[RecorderSettings]
     | type[RelaySettings]
     | type[TriageSettings]
     | type[WorkerSettings]
 )
 
-SETTINGS = [ApiSettings, AuthorizerSettings, ReconcilerSettings, RelaySettings, TriageSettings, WorkerSettings]
+SETTINGS = [
+    ApiSettings,
+    AuthorizerSettings,
+    ReconcilerSettings,
+    RecorderSettings,
+    RelaySettings,
+    TriageSettings,
+    WorkerSettings,
+]
 
 
 def test_each_function_reads_what_it_needs() -> None:

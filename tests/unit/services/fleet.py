@@ -19,6 +19,8 @@ from flotilla.ports import EventLog
 from flotilla.primitives.ladder import Ladder
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
+from flotilla.services.bridge import Bridge
+from flotilla.services.callbacks import Callbacks
 from flotilla.services.children import DeployedLanes
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
@@ -38,12 +40,15 @@ from tests.fakes import (
 from tests.fakes.assembly import TIERS_SECONDS
 from tests.fakes.delays import MemoryDelays
 from tests.fakes.flights import MemoryFlights
+from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.pauses import MemoryPauses
 from tests.fakes.schedules import MemorySchedules
 from tests.fakes.session_turns import MemorySessionTurns
+from tests.fakes.workflows import MemoryTaskTokens
 from tests.unit.services.crashes import Calls
 
 FUNCTION_SECONDS = 120
+LANES = ("critical", "standard", "batch")
 
 
 @dataclass
@@ -62,6 +67,8 @@ class Fleet:
     payloads: MemoryPayloadStore = field(default_factory=MemoryPayloadStore)
     receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
     watchdog: MemoryWatchdog = field(default_factory=MemoryWatchdog)
+    tokens: MemoryTaskTokens = field(default_factory=MemoryTaskTokens)
+    metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
     invocations: int = 0
     requests: Iterator[int] = field(default_factory=itertools.count)
 
@@ -99,17 +106,19 @@ class Fleet:
         chance = random.Random(7)
         log: EventLog = through(self.log)
         claim_check = ClaimCheck(through(self.payloads), inline_bytes=1000)
+        # A worker makes no schedules.
+        dispatch = Dispatch(
+            lanes=through(self.lanes),
+            delays=through(self.delays),
+            schedules=None,
+            ladder=self.ladder,
+            clock=self.clock,
+        )
+        callbacks = Callbacks(through(self.tokens), claim_check, self.metrics)
         return AttemptTools(
             log=log,
             receipts=through(self.receipts),
-            # A worker makes no schedules.
-            dispatch=Dispatch(
-                lanes=through(self.lanes),
-                delays=through(self.delays),
-                schedules=None,
-                ladder=self.ladder,
-                clock=self.clock,
-            ),
+            dispatch=dispatch,
             gate=Gate(
                 pauses=PauseBoard(through(self.pauses), self.clock),
                 flights=SingleFlight(through(self.flights), log, claim_check, self.clock, chance),
@@ -124,7 +133,18 @@ class Fleet:
             run_agent=run_on_thread,
             watchdog=self.watchdog,
             random=chance,
-            lanes=DeployedLanes(("critical", "standard", "batch"), "standard"),
+            lanes=DeployedLanes(LANES, "standard"),
+            bridge=Bridge(
+                log=log,
+                claim_check=claim_check,
+                dispatch=dispatch,
+                callbacks=callbacks,
+                clock=self.clock,
+                lane="standard",
+                lanes=LANES,
+            ),
+            callbacks=callbacks,
+            files=through(self.payloads),
         )
 
     def submission(self, agent: str, value: Any, **options: Any) -> Submission:

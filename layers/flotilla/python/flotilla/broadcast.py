@@ -105,8 +105,8 @@ class Endpoint:
         """Whether it is told that a task of `agent`, which names the endpoint `named`, came to `status`."""
         if self.state is not EndpointState.ACTIVE:
             return False
-        if named == self.id and status.terminal:
-            return True
+        if named == self.id and (status.terminal or status is Status.WAITING):
+            return True  # how it ends, and that it cannot go on without somebody
         return status in self.events and (self.agents is None or agent in self.agents)
 
 

@@ -1,4 +1,4 @@
-"""Values of the mutable coordination between invocations: pauses and the turns of sessions."""
+"""Values of the mutable coordination between invocations: pauses, stopped runs and the turns of sessions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from flotilla.models import Payload
 
 
 class PauseScope(StrEnum):
-    """What a pause holds up."""
+    """What a pause holds up.
+
+    That of a run is no operator's, and no wait: none of its tasks will ever start.
+    """
 
     FLEET = "fleet"
     LANE = "lane"
     AGENT = "agent"
+    RUN = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +27,11 @@ class Pause:
     """Nothing in its scope starts while it is in force.
 
     Attributes:
-        name: Of the lane or agent; empty for the fleet.
+        name: Of the lane or agent, or the run's id; empty for the fleet.
         reason: As the operator gave it.
         actor: Who paused: `key:<id>`.
         since_ms: When.
+        expires_at: Epoch seconds after which the store may forget it; None until it is ended.
     """
 
     scope: PauseScope
@@ -34,6 +39,27 @@ class Pause:
     reason: str
     actor: str
     since_ms: int
+    expires_at: int | None = None
+
+
+STOP_SECONDS = 86_400
+"""How long it is known of a run that it was stopped: longer than any of its orders is on its way."""
+
+
+def stop_mark(run: str, actor: str, now_ms: int) -> Pause:
+    """What keeps the tasks of a workflow's run from being started, once it is put among the pauses.
+
+    Args:
+        run: Id of the run.
+        actor: Who stopped it.
+        now_ms: When.
+    """
+    return Pause(PauseScope.RUN, run, "", actor, now_ms, expires_at=now_ms // 1000 + STOP_SECONDS)
+
+
+def stopped_runs(pauses: Iterable[Pause]) -> frozenset[str]:
+    """The ids of the runs that were stopped."""
+    return frozenset(pause.name for pause in pauses if pause.scope is PauseScope.RUN)
 
 
 def holding(pauses: Iterable[Pause], *, lane: str, agent: str | None) -> Pause | None:

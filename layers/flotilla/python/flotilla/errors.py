@@ -51,6 +51,18 @@ class PermanentError(FlotillaError):
     default_code = "permanent"
 
 
+class WaitTimeoutError(PermanentError):
+    """Nobody gave the signal in time that the task waited for. An agent may catch it and go on without."""
+
+    default_code = "wait_timeout"
+
+
+class SuspendedError(FlotillaError):
+    """The attempt ends here, because its task waits for a signal. Let it pass: whatever is made of it, the task waits."""
+
+    default_code = "suspended"
+
+
 class ParkedError(FlotillaError):
     """The work must wait for a dependency, and the wait uses up no attempt.
 

@@ -13,7 +13,17 @@ from typing import Any, Protocol, TypeVar
 from flotilla.coordination import Pause, PauseScope, Turn
 from flotilla.events import Event
 from flotilla.models import Delivery, LaneCounts, LaneReading, TaskMessage
-from flotilla.read_model import DeadFilter, Entry, EntryFilter, EntryPage, SweepMark, UnreadableMessage, Watched
+from flotilla.read_model import (
+    DeadFilter,
+    Entry,
+    EntryFilter,
+    EntryPage,
+    RunFilter,
+    RunsFilter,
+    SweepMark,
+    UnreadableMessage,
+    Watched,
+)
 
 T = TypeVar("T")
 
@@ -242,6 +252,24 @@ class ReadModel(Protocol):
 
     async def dead(self, wanted: DeadFilter, *, limit: int, cursor: str | None) -> EntryPage:
         """Entries of dead-lettered tasks of the whole fleet, newest first, and messages nobody can read.
+
+        Raises:
+            ValueError: The cursor is none of this filter's.
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def tasks_of_run(self, wanted: RunFilter, *, limit: int, cursor: str | None) -> EntryPage:
+        """Entries of the tasks of a workflow's run.
+
+        Raises:
+            ValueError: The cursor is none of this filter's.
+            RetryableError: The store did not answer.
+        """
+        ...
+
+    async def runs(self, wanted: RunsFilter, *, limit: int, cursor: str | None) -> EntryPage:
+        """Entries of a tenant's runs of workflows, newest first.
 
         Raises:
             ValueError: The cursor is none of this filter's.

@@ -6,6 +6,7 @@ An entry follows from the fold of a task's log and from nothing else, so that it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flotilla.models import Status
 
@@ -26,19 +27,32 @@ class Cause:
     text: str
 
 
+class Spent(NamedTuple):
+    """What a task's attempts used of models, as far as they said; the cost in millionths of a dollar."""
+
+    model_calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_micros: int
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One task in the read model.
 
     Attributes:
         head_seq: Number of the event up to which the log was folded. Attempts and steps under way are left out.
-        next_at_ms: While scheduled, retrying or parked, when it is due.
+        next_at_ms: While scheduled, retrying or parked, when it is due; while waiting, when it goes on all the same.
         cause: While dead-lettered, why.
         message: While dead-lettered, the error's own words.
         archive_key: Where its finished log is archived, once it is.
         look_at_ms: When the reconciler looks after it if nothing has happened by then (`services.watch.look_at_ms`).
             None for what has ended, and for what is young: of that the sweeps learn.
         head_hash: Hash of the event up to which the log was folded (hex), so that a log cut off behind it is found out.
+        run: Id of the workflow's run that it is a task of.
+        step: The state that asked for it.
+        spent: Of such a task; None where no model was called.
+        is_run: It is itself a run of a workflow.
     """
 
     task_id: str
@@ -58,6 +72,10 @@ class Entry:
     archive_key: str | None = None
     look_at_ms: int | None = None
     head_hash: str = ""
+    run: str | None = None
+    step: str | None = None
+    spent: Spent | None = None
+    is_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +146,37 @@ class EntryFilter:
     created_before_ms: int | None = None
     finished: bool | None = None
     archived: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which of the tasks of a workflow's run.
+
+    Attributes:
+        finished: Only those that have ended, or only the others.
+        oldest_first: In the order of their creation; else the newest comes first.
+    """
+
+    tenant: str
+    run: str
+    step: str | None = None
+    finished: bool | None = None
+    oldest_first: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunsFilter:
+    """Which of a tenant's runs of workflows.
+
+    Attributes:
+        agent: `workflow:` and the workflow's name.
+        finished: Only those that have ended, or only the others.
+    """
+
+    tenant: str
+    agent: str | None = None
+    status: Status | None = None
+    finished: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class AgentSpec:
         on_open: What the API does with a task while one of these is held back: `park` takes it and lets it wait,
             `reject` answers 503.
         budget_usd: What a task of it may cost, with all below it, where its client does not say; None without bound.
+        errors: Codes that its author raises for good, by which a workflow's states may tell its failures apart.
     """
 
     name: str
@@ -55,18 +56,22 @@ class AgentSpec:
     on_open: OnOpen = "park"
     routes: tuple[str, ...] = ()
     budget_usd: float | None = None
+    errors: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The form in the manifest."""
-        lists = {"integrations": list(self.integrations), "routes": list(self.routes)}
+        lists = {name: list(getattr(self, name)) for name in _LISTS}
         return {name: getattr(self, name) for name in self.__slots__} | lists
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> AgentSpec:
         """Read what `to_json` wrote; members of a later version are ignored."""
         known = {"on_open": "park"} | {name: value[name] for name in cls.__slots__ if name in value}
-        tuples = {"integrations": tuple(value["integrations"]), "routes": tuple(value.get("routes", ()))}
+        tuples = {name: tuple(value.get(name, ())) for name in _LISTS}
         return cls(**(known | tuples))
+
+
+_LISTS = ("integrations", "routes", "errors")
 
 
 class Catalog:

@@ -13,8 +13,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from flotilla.agents.files import Files, SyncFiles
 from flotilla.agents.session import Session, SyncSession
 from flotilla.agents.steps import StepTaker
+from flotilla.agents.waits import WaitTaker
 from flotilla.clock import Clock
 from flotilla.errors import PermanentError
 from flotilla.integrations.effects import within_step
@@ -81,6 +83,7 @@ class Context:
         deadline_ms: The task's deadline (epoch milliseconds), if it has one.
         logger: Logs with the task's keys on every line.
         steps: What `step` works with.
+        waits: What `wait_for` works with; None where nothing can be waited for.
     """
 
     def __init__(
@@ -97,6 +100,8 @@ class Context:
         integrations: Integrations | None = None,
         models: Callable[[RunSync], Llm] | None = None,
         children: Children | None = None,
+        waits: WaitTaker | None = None,
+        files: Files | None = None,
     ) -> None:
         self.task_id = message.task_id
         self.tenant = message.tenant
@@ -108,6 +113,8 @@ class Context:
         self.logger = TaskLogger(logger, log_keys(message, attempt))
         self._ends_ms = ends_ms
         self.steps = steps
+        self.waits = waits
+        self._files = files
         self._clock = clock
         self._run_sync = run_sync
         self._integrations = integrations
@@ -139,6 +146,17 @@ class Context:
         if self._integrations is None:
             raise PermanentError(f"there is no integration {name!r} here", code="integration_not_declared")
         return self._integrations.client(name)
+
+    @property
+    def files(self) -> Files:
+        """Files, shared by the tasks of a workflow's run: `await ctx.files.write("all.csv", content)`.
+
+        Raises:
+            PermanentError: There are none here (`file_not_allowed`).
+        """
+        if self._files is None:
+            raise PermanentError("there are no files here", code="file_not_allowed")
+        return self._files
 
     @property
     def llm(self) -> Llm:
@@ -192,6 +210,31 @@ class Context:
             self.steps.give_back(step)
             raise
         return await self.steps.record(step, result)
+
+    async def wait_for(self, name: str, *, timeout_seconds: float | None = None, detail: Any = None) -> Any:
+        """Wait for a signal: somebody's decision, say. Nothing is held meanwhile, for days if need be.
+
+        The attempt ends here, and is not charged. The next one comes with the signal, or when the time is over; its
+        recorded steps are replayed up to here. In a session the tasks behind this one go on meanwhile.
+
+        Args:
+            name: Of the signal. A name used again in the same attempt is its next occurrence: `decision#2`.
+            timeout_seconds: For how long, at most 365 days; None for as long as the task's deadline allows.
+            detail: What whoever gives the signal should know: JSON of at most 8 KiB.
+
+        Returns:
+            What came with the signal: JSON.
+
+        Raises:
+            WaitTimeoutError: It did not come in time. A `PermanentError` (`wait_timeout`); catch it to go on without.
+            SuspendedError: The attempt ends here. Let it pass; whatever is made of it, the task waits.
+            PermanentError: It may not wait like this (`invalid_wait`, `wait_in_step`, `too_many_waits`).
+            AttemptRevokedError: The task was cancelled, or another worker owns it. Let it pass.
+            ParkedError: The task was paused. Let it pass.
+        """
+        if self.waits is None:
+            raise PermanentError("nothing can be waited for here", code="invalid_wait")
+        return await self.waits.wait_for(name, timeout_seconds, detail)
 
     async def submit(
         self,
@@ -276,6 +319,11 @@ class SyncContext:
         return SyncIntegrationClient(self._context.integration(name), self._call)
 
     @property
+    def files(self) -> SyncFiles:
+        """See `Context.files`; its calls need no `await`."""
+        return SyncFiles(self._context.files, self._call)
+
+    @property
     def llm(self) -> SyncLlm:
         """See `Context.llm`; its calls need no `await`."""
         from flotilla.llm.client import SyncLlm
@@ -297,6 +345,10 @@ class SyncContext:
             steps.give_back(step)
             raise
         return self._call(steps.record(step, result))
+
+    def wait_for(self, name: str, *, timeout_seconds: float | None = None, detail: Any = None) -> Any:
+        """See `Context.wait_for`."""
+        return self._call(self._context.wait_for(name, timeout_seconds=timeout_seconds, detail=detail))
 
     def submit(
         self,

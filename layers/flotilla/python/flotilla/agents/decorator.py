@@ -8,6 +8,7 @@ first needed, not at import.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,9 @@ from flotilla.agents.catalog import AgentSpec, OnOpen
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ATTRIBUTE = "__flotilla_agent__"
+_ERROR = re.compile(r"(?!States\.)[A-Za-z][A-Za-z0-9_.-]{0,63}")
+"""What begins with `States.` is Step Functions' own; and a longer code would be cut (`services.verdict`)."""
+
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -44,6 +48,7 @@ class AgentDefinition:
     on_open: OnOpen = "park"
     routes: tuple[str, ...] = ()
     budget_usd: float | None = None
+    errors: tuple[str, ...] = ()
 
     @property
     def is_async(self) -> bool:
@@ -94,6 +99,7 @@ class AgentDefinition:
             on_open=self.on_open,
             budget_usd=self.budget_usd,
             routes=self.routes,
+            errors=self.errors,
         )
 
 
@@ -111,6 +117,7 @@ def agent(
     on_open: OnOpen = "park",
     budget_usd: float | None = None,
     routes: Sequence[str] = (),
+    errors: Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Make a function an agent.
 
@@ -130,9 +137,11 @@ def agent(
         routes: Names of the routes by which it calls models, as fleet.toml has them; `*` for all.
         budget_usd: What a task may cost in model calls, those of the tasks that it submits included, where its client
             does not say; None without bound.
+        errors: Codes of the `PermanentError`s that it raises on purpose. States of workflows may name them, in `Retry`
+            and `Catch`, beside Flotilla's own (`flotilla.workflows.errors`).
 
     Raises:
-        ValueError: A bound is not positive, or `on_open` is neither.
+        ValueError: A bound is not positive, `on_open` is neither, or no state could name an error.
     """
     if timeout_seconds <= 0 or max_attempts < 1 or backoff_base_seconds < 0 or backoff_cap_seconds < 0:
         raise ValueError(f"agent {name!r}: timeout_seconds > 0, max_attempts >= 1, backoff >= 0")
@@ -142,6 +151,8 @@ def agent(
         raise ValueError(f"agent {name!r}: budget_usd > 0, or None")
     if on_open not in ("park", "reject"):
         raise ValueError(f"agent {name!r}: on_open is 'park' or 'reject'")
+    if isinstance(errors, str) or not all(_ERROR.fullmatch(error) for error in errors):
+        raise ValueError(f"agent {name!r}: errors are a list of codes such as 'document_unreadable'")
 
     def decorate(function: F) -> F:
         definition = AgentDefinition(
@@ -158,6 +169,7 @@ def agent(
             on_open=on_open,
             budget_usd=budget_usd,
             routes=tuple(routes),
+            errors=tuple(errors),
         )
         setattr(function, _ATTRIBUTE, definition)
         return function

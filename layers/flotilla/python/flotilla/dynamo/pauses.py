@@ -70,6 +70,7 @@ class DynamoPauses:
                     "reason": {"S": pause.reason},
                     "actor": {"S": pause.actor},
                     "since_ms": {"N": str(pause.since_ms)},
+                    **({} if pause.expires_at is None else {"expires_at": {"N": str(pause.expires_at)}}),
                 },
             )
         except (ClientError, BotoCoreError) as error:
@@ -96,6 +97,7 @@ def _from_item(item: dict[str, Any]) -> Pause | None:
         reason=item["reason"]["S"],
         actor=item["actor"]["S"],
         since_ms=int(item["since_ms"]["N"]),
+        expires_at=int(item["expires_at"]["N"]) if "expires_at" in item else None,
     )
 
 

@@ -5,6 +5,8 @@
        attention_sk (as sk)
        dead_pk DEAD#{agent}, dead_sk {finished_at_ms:013d}#{task_id}   while dead-lettered
        watch_pk WATCH#{shard}, watch_sk {look_at_ms:013d}#{task_id}    while the reconciler looks after it
+       run_pk RUN#{tenant}#{run}, run_sk (as sk)                       of a task that a workflow asked for
+       run_pk RUNS#{tenant}, run_sk (as sk)                            of a run of a workflow
     pk UNREADABLE                 sk {message_id}                      a message that stands for no task
        dead_pk DEAD#~unreadable, dead_sk {received_at_ms:013d}#{message_id}
     pk TENANTS                    sk {tenant}                          a tenant that has entries
@@ -23,7 +25,7 @@ from typing import Any
 from flotilla.models import Status
 from flotilla.primitives.cause import unreadable_cause
 from flotilla.primitives.cursor import position
-from flotilla.read_model import UNREADABLE, Cause, Entry, UnreadableMessage
+from flotilla.read_model import UNREADABLE, Cause, Entry, Spent, UnreadableMessage
 
 Item = dict[str, Any]
 
@@ -76,6 +78,16 @@ def dead_partition(agent: str) -> str:
     return f"DEAD#{agent}"
 
 
+def run_partition(tenant: str, run: str) -> str:
+    """Partition key of the tasks of a run, in the index `run`; of one tenant only, since no run's id has a `#`."""
+    return f"RUN#{tenant}#{run}"
+
+
+def runs_partition(tenant: str) -> str:
+    """Partition key of a tenant's runs, in the index `run`."""
+    return f"RUNS#{tenant}"
+
+
 WATCH_PARTITIONS = tuple(f"WATCH#{shard}" for shard in range(SHARDS))
 """Partition keys of the entries that are looked after, in the index `watch`."""
 
@@ -113,10 +125,12 @@ def to_item(entry: Entry, kept_days: int) -> Item:
     }
     if entry.head_hash:
         item["head_hash"] = {"B": bytes.fromhex(entry.head_hash)}
-    for name in ("session", "message", "archive_key"):
+    for name in ("session", "message", "archive_key", "run", "step"):
         value = getattr(entry, name)
         if value is not None:
             item[name] = {"S": value}
+    if entry.spent is not None:
+        item["spent"] = {"L": [{"N": str(number)} for number in entry.spent]}
     if entry.next_at_ms is not None:
         item["next_at_ms"] = {"N": str(entry.next_at_ms)}
     if entry.cause is not None:
@@ -143,6 +157,12 @@ def _index_keys(entry: Entry, sort_key: Item) -> Item:
     if entry.look_at_ms is not None:
         keys["watch_pk"] = {"S": watch_partition(entry.task_id)}
         keys["watch_sk"] = {"S": position(entry.look_at_ms, entry.task_id)}
+    if entry.run is not None:
+        keys["run_pk"] = {"S": run_partition(entry.tenant, entry.run)}
+        keys["run_sk"] = sort_key
+    elif entry.is_run:
+        keys["run_pk"] = {"S": runs_partition(entry.tenant)}
+        keys["run_sk"] = sort_key
     return keys
 
 
@@ -175,7 +195,17 @@ def from_item(item: Item) -> Entry:
         message=item.get("message", {}).get("S"),
         archive_key=item.get("archive_key", {}).get("S"),
         look_at_ms=None if watched is None else int(watched.partition("#")[0]),
+        run=item.get("run", {}).get("S"),
+        step=item.get("step", {}).get("S"),
+        spent=_spent(item),
+        is_run="run_pk" in item and "run" not in item,
     )
+
+
+def _spent(item: Item) -> Spent | None:
+    if "spent" not in item:
+        return None
+    return Spent(*(int(number["N"]) for number in item["spent"]["L"]))
 
 
 def to_unreadable_item(message: UnreadableMessage, kept_days: int) -> Item:

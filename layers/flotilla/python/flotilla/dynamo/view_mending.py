@@ -42,6 +42,11 @@ _OPTIONAL = (
     "dead_sk",
     "watch_pk",
     "watch_sk",
+    "run",
+    "step",
+    "spent",
+    "run_pk",
+    "run_sk",
 )
 """Attributes that an entry has or has not; all others it has."""
 
@@ -86,7 +91,11 @@ class DynamoEntryMender:
         if entry.archive_key is None and entry.status.terminal:
             entry = replace(entry, archive_key=there.archive_key)
         looked_at_ms = _look_at_ms(found)
-        if entry.status.terminal or looked_at_ms is None:
+        if entry.status.terminal:
+            # What is looked after though it has ended (a run's tasks) is so once.
+            if entry.look_at_ms is None or looked_at_ms is None:
+                return to_item(replace(entry, look_at_ms=None), self._kept_days)
+        elif looked_at_ms is None:
             return to_item(entry, self._kept_days)
         item = to_item(replace(entry, look_at_ms=looked_at_ms), self._kept_days)
         return item | {"looks": found["looks"]} if "looks" in found else item

@@ -20,9 +20,11 @@ from flotilla.dynamo.view_items import (
     dead_partition,
     from_item,
     from_unreadable_item,
+    run_partition,
+    runs_partition,
     task_partition,
 )
-from flotilla.read_model import DeadFilter, Entry, EntryFilter, UnreadableMessage
+from flotilla.read_model import DeadFilter, Entry, EntryFilter, RunFilter, RunsFilter, UnreadableMessage
 
 logger = logging.getLogger("flotilla.views")
 
@@ -48,6 +50,7 @@ class Source:
         newest: Nothing above this place is read.
         oldest: Nothing below it.
         passes_over: The condition on what is read, and the names and values in it; empty where all is wanted.
+        oldest_first: Read from its oldest entries on.
     """
 
     partition: str
@@ -57,6 +60,7 @@ class Source:
     passes_over: str
     names: dict[str, str]
     values: Item
+    oldest_first: bool = False
 
     @property
     def _prefix(self) -> str:
@@ -73,7 +77,7 @@ class Source:
                 ":newest": {"S": self.newest},
                 **self.values,
             },
-            "ScanIndexForward": False,
+            "ScanIndexForward": self.oldest_first,
             # One more than is wanted: the last entry of the page before may be among them.
             "Limit": max(limit, LOOKED_AT) if self.passes_over else limit + 1,
         }
@@ -131,6 +135,24 @@ def dead_sources(wanted: DeadFilter, agents: Iterable[str], after: str | None) -
         condition, values = "#fingerprint = :cause OR #cause = :cause", {":cause": {"S": wanted.cause}}
     names = {"#fingerprint": "fingerprint", "#cause": "cause"} if condition else {}
     return [Source(dead_partition(agent), "dead", newest, _LOWEST, condition, names, values) for agent in agents]
+
+
+def source_of_run(wanted: RunFilter, after: str | None) -> Source:
+    """The partition that holds the entries of a run's tasks."""
+    oldest, newest = _LOWEST, _HIGHEST
+    if after is not None:
+        oldest, newest = (after, newest) if wanted.oldest_first else (oldest, after)
+    condition, names, values = _condition({"step": wanted.step}, {"finished_at_ms": wanted.finished})
+    partition = run_partition(wanted.tenant, wanted.run)
+    return Source(partition, "run", newest, oldest, condition, names, values, oldest_first=wanted.oldest_first or False)
+
+
+def source_of_runs(wanted: RunsFilter, after: str | None) -> Source:
+    """The partition that holds the entries of a tenant's runs."""
+    equals = {"agent": wanted.agent, "status": None if wanted.status is None else wanted.status.value}
+    condition, names, values = _condition(equals, {"finished_at_ms": wanted.finished})
+    newest = _HIGHEST if after is None else after
+    return Source(runs_partition(wanted.tenant), "run", newest, _LOWEST, condition, names, values)
 
 
 def _condition(equals: dict[str, str | None], exists: dict[str, bool | None]) -> tuple[str, dict[str, str], Item]:

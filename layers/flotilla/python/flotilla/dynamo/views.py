@@ -24,13 +24,22 @@ from flotilla.dynamo.view_items import (
     to_item,
     to_unreadable_item,
 )
-from flotilla.dynamo.view_queries import Listed, Source, dead_sources, sources_of
+from flotilla.dynamo.view_queries import Listed, Source, dead_sources, source_of_run, source_of_runs, sources_of
 from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.models import Status
 from flotilla.ports import RunSync
 from flotilla.primitives.cursor import cursor_after, place_of
 from flotilla.primitives.newest_first import Stretch, together
-from flotilla.read_model import UNREADABLE, DeadFilter, Entry, EntryFilter, EntryPage, UnreadableMessage
+from flotilla.read_model import (
+    UNREADABLE,
+    DeadFilter,
+    Entry,
+    EntryFilter,
+    EntryPage,
+    RunFilter,
+    RunsFilter,
+    UnreadableMessage,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -45,7 +54,7 @@ _FOUND_WITHIN_PAGES = 2
 
 
 class DynamoReadModel:
-    """`ReadModel` over the `views` table (keys `pk`, `sk`; sparse indexes `attention` and `dead`).
+    """`ReadModel` over the `views` table (keys `pk`, `sk`; sparse indexes `attention`, `dead` and `run`).
 
     Reads are eventually consistent, at half the price: what is read is behind the log anyway.
 
@@ -118,6 +127,16 @@ class DynamoReadModel:
         sources = dead_sources(wanted, agents, after)
         return await self._page(sources, limit, after, partial(cursor_after, wanted))
 
+    async def tasks_of_run(self, wanted: RunFilter, *, limit: int, cursor: str | None) -> EntryPage:
+        """See `ReadModel.tasks_of_run`."""
+        after = None if cursor is None else place_of(wanted, cursor)
+        return await self._page_of(source_of_run(wanted, after), limit, after, partial(cursor_after, wanted))
+
+    async def runs(self, wanted: RunsFilter, *, limit: int, cursor: str | None) -> EntryPage:
+        """See `ReadModel.runs`."""
+        after = None if cursor is None else place_of(wanted, cursor)
+        return await self._page_of(source_of_runs(wanted, after), limit, after, partial(cursor_after, wanted))
+
     async def put_unreadable(self, message: UnreadableMessage) -> None:
         """See `ReadModel.put_unreadable`; of a body that does not fit, its first 30,000 characters are kept."""
         await self._run_sync(self._put_unreadable, message)
@@ -147,6 +166,21 @@ class DynamoReadModel:
             if len(items) == limit or not known_to:
                 break
         return EntryPage([listed.value for listed in items], cursor_of(known_to) if known_to else None)
+
+    async def _page_of(
+        self, source: Source, limit: int, after: str | None, cursor_of: Callable[[str], str]
+    ) -> EntryPage:
+        """A page of one partition, in the order in which it is read."""
+        items: list[Listed] = []
+        start: Any = None
+        for _ in range(_ROUNDS):
+            page = await self._run_sync(self._query, source.request(limit - len(items), start))
+            items += source.listed(page["Items"], after)
+            start = page.get("LastEvaluatedKey")
+            if start is None or len(items) >= limit:
+                break
+        end = items[limit - 1].place if len(items) > limit else source.known_to(start)
+        return EntryPage([listed.value for listed in items[:limit]], cursor_of(end) if end else None)
 
     async def _register(self, registry: str, name: str) -> None:
         """Have `name` in a registry; written once by each process that meets it."""

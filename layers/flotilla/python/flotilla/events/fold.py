@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flotilla.errors import CorruptLogError
+from flotilla.errors import CorruptLogError, WaitTimeoutError
 from flotilla.events.event import Event
 from flotilla.events.kinds import STATUS_AFTER, Kind
 from flotilla.events.usage import added_up
+from flotilla.events.waits import WaitEnd
 from flotilla.models import ErrorInfo, Payload, Status, TaskBudgets, WorkflowStep, task_budgets
 
 
@@ -39,6 +40,10 @@ class TaskState:
         budgets: See `TaskMessage.budgets`.
         steps: Recorded results by step name.
         workflow: The state of a workflow that waits for how it ends.
+        waiting_for: While waiting, the name of the signal.
+        waiting_until_ms: While waiting, when it goes on without; None where it waits for as long as it takes.
+        waiting_detail: While waiting, what the agent says of it: JSON values.
+        waits: How earlier waits ended, by the signal's name.
     """
 
     task_id: str
@@ -79,6 +84,17 @@ class TaskState:
     revision: int = 0
     budgets: TaskBudgets = ()
     workflow: WorkflowStep | None = None
+    waiting_for: str | None = None
+    waiting_until_ms: int | None = None
+    waiting_detail: Any = None
+    waits: dict[str, WaitEnd] = field(default_factory=dict)
+
+    @property
+    def wait_ends_ms(self) -> int | None:
+        """While waiting, when that ends without a signal: in its time or at the task's deadline; None for never."""
+        if self.status is not Status.WAITING:
+            return None
+        return min((at for at in (self.waiting_until_ms, self.deadline_ms) if at is not None), default=None)
 
     @property
     def budget_micros(self) -> int | None:
@@ -148,6 +164,8 @@ def _apply(state: TaskState, event: Event) -> None:
         case Kind.PARKED:
             state.next_attempt_ms = body["next_attempt_ms"]
             state.usage = added_up(state.usage, body.get("usage"), ended=False)
+        case Kind.WAITING | Kind.SIGNALLED | Kind.RESUMED:
+            _apply_wait(state, event)
         case Kind.SUCCEEDED:
             state.output = Payload.from_json(body["output"])
             state.usage = added_up(state.usage, body.get("usage", {}), ended=True)
@@ -156,16 +174,7 @@ def _apply(state: TaskState, event: Event) -> None:
             state.error = ErrorInfo.from_json(body["error"]) if "error" in body else state.error
             state.usage = added_up(state.usage, body.get("usage"), ended=True)
         case Kind.REDRIVEN:
-            # A redrive is a fresh start of the same task: same id, same recorded steps unless the
-            # input changed, full attempts.
-            state.attempts_charged = 0
-            state.due_at_ms = None
-            state.error = None
-            state.finished_at_ms = None
-            if "input" in body:
-                state.input = Payload.from_json(body["input"])
-                state.steps = {}
-                state.revision += 1
+            _redrive(state, body)
         case _:
             pass
     state.status = STATUS_AFTER[event.kind]
@@ -173,12 +182,48 @@ def _apply(state: TaskState, event: Event) -> None:
     state.head_hash = event.hash
     state.head_kind = event.kind
     state.head_at_ms = event.at_ms
+    _leave_behind(state)
+
+
+def _leave_behind(state: TaskState) -> None:
+    """Drop what is only so in a status that the task is no longer in."""
     if state.status.terminal:
-        state.finished_at_ms = event.at_ms
+        state.finished_at_ms = state.head_at_ms
     if state.status is not Status.RUNNING:
         state.lease_until_ms = None
     if state.status not in (Status.RETRYING, Status.PARKED):
         state.next_attempt_ms = None
+    if state.status is not Status.WAITING:
+        state.waiting_for = state.waiting_until_ms = state.waiting_detail = None
+
+
+def _redrive(state: TaskState, body: dict[str, Any]) -> None:
+    # A fresh start of the same task: same id, same recorded steps and signals unless the input changed, full attempts.
+    if state.error is not None and state.error.code == WaitTimeoutError.default_code:
+        # It died of it, and would again: so it waits anew.
+        state.waits = {name: end for name, end in state.waits.items() if not end.timed_out}
+    state.attempts_charged = 0
+    state.due_at_ms = None
+    state.error = None
+    state.finished_at_ms = None
+    if "input" in body:
+        state.input = Payload.from_json(body["input"])
+        state.steps = {}
+        state.waits = {}
+        state.revision += 1
+
+
+def _apply_wait(state: TaskState, event: Event) -> None:
+    body = event.body
+    if event.kind is Kind.WAITING:
+        state.waiting_for = body["for"]
+        state.waiting_until_ms = body.get("until_ms")
+        state.waiting_detail = body.get("detail")
+        state.usage = added_up(state.usage, body.get("usage"), ended=False)
+    elif event.kind is Kind.SIGNALLED:
+        state.waits[body["name"]] = WaitEnd(False, body["payload"], event.actor, event.at_ms)
+    elif body["timed_out"]:
+        state.waits[body["for"]] = WaitEnd(True, None, event.actor, event.at_ms)
 
 
 def fold(events: Iterable[Event]) -> TaskState:

@@ -25,6 +25,7 @@ _TIMES = {
     "due_at_ms": "due_at",
     "lease_until_ms": "lease_until",
     "next_attempt_ms": "next_attempt_at",
+    "until_ms": "until",
 }
 _TIMES_BACK = {told: stored for stored, told in _TIMES.items()}
 

@@ -17,11 +17,14 @@ import re
 from dataclasses import fields
 
 from flotilla.models import canonical_json
-from flotilla.read_model import DeadFilter, EntryFilter
+from flotilla.read_model import DeadFilter, EntryFilter, RunFilter, RunsFilter
 
 _DIGEST_BYTES = 9  # with it the digest's base64 needs no padding
 _LONGEST = 600
 _POSITION = re.compile(r"[0-9]{13}#[!-~]{1,200}")
+
+Filter = EntryFilter | DeadFilter | RunFilter | RunsFilter
+"""What a list can be asked for by."""
 
 
 def position(at_ms: int, entry_id: str) -> str:
@@ -29,12 +32,12 @@ def position(at_ms: int, entry_id: str) -> str:
     return f"{at_ms:013d}#{entry_id}"
 
 
-def cursor_after(wanted: EntryFilter | DeadFilter, place: str) -> str:
+def cursor_after(wanted: Filter, place: str) -> str:
     """The cursor of the page that follows the entry at `place`."""
     return base64.urlsafe_b64encode(_digest(wanted) + place.encode()).decode().rstrip("=")
 
 
-def place_of(wanted: EntryFilter | DeadFilter, cursor: str) -> str:
+def place_of(wanted: Filter, cursor: str) -> str:
     """The position after which the page begins.
 
     Raises:
@@ -52,7 +55,7 @@ def place_of(wanted: EntryFilter | DeadFilter, cursor: str) -> str:
     return place
 
 
-def _digest(wanted: EntryFilter | DeadFilter) -> bytes:
+def _digest(wanted: Filter) -> bytes:
     # Only what is asked for: a member that a later version adds does not void the cursors of those who do not use it.
     asked = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
     asked = {name: value for name, value in asked.items() if value is not None}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
 _READ_TIMEOUT_SECONDS = 6.0
@@ -114,6 +115,12 @@ def cloudwatch() -> CloudWatchClient:
 def secretsmanager() -> SecretsManagerClient:
     """The Secrets Manager client."""
     client: SecretsManagerClient = _client("secretsmanager")
+    return client
+
+
+def stepfunctions() -> SFNClient:
+    """The Step Functions client."""
+    client: SFNClient = _client("stepfunctions")
     return client
 
 

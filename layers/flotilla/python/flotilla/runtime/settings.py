@@ -110,6 +110,7 @@ class WorkerSettings(_TaskSettings):
         default_lane: Of tasks that agents submit to agents that name none.
         session_days: How long each turn of a session's memory is kept.
         event_bus: Where circuits' changes are told; None for nowhere.
+        state_machines: What the ARNs of the workflows' state machines begin with; None where there are no workflows.
     """
 
     lane: Text = Field(validation_alias="FLOTILLA_LANE")
@@ -118,6 +119,7 @@ class WorkerSettings(_TaskSettings):
     delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
     session_days: int = Field(validation_alias="FLOTILLA_SESSION_DAYS", ge=1)
     event_bus: Text | None = Field(default=None, validation_alias="FLOTILLA_EVENT_BUS")
+    state_machines: Text | None = Field(default=None, validation_alias="FLOTILLA_STATE_MACHINES")
 
     @model_validator(mode="after")
     def _lane_exists(self) -> Self:
@@ -139,6 +141,9 @@ class ApiSettings(_TaskSettings):
         webhook_allow: Hosts that webhooks may go to though they are private.
         workers: By lane.
         event_bus: Where circuits' changes are told; None for nowhere.
+        state_machines: What the ARNs of the workflows' state machines begin with; a workflow's name follows.
+        decisions_secret: The name of the secret that links to decisions are signed with; None where there are none.
+        api_url: Where people reach the API; None where it is not known.
     """
 
     control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
@@ -150,6 +155,9 @@ class ApiSettings(_TaskSettings):
     workers: Json[dict[str, LaneWorker]] = Field(validation_alias="FLOTILLA_WORKERS")
     default_lane: Text = Field(validation_alias="FLOTILLA_DEFAULT_LANE")
     event_bus: Text | None = Field(default=None, validation_alias="FLOTILLA_EVENT_BUS")
+    state_machines: Text = Field(validation_alias="FLOTILLA_STATE_MACHINES")
+    decisions_secret: Text | None = Field(default=None, validation_alias="FLOTILLA_DECISIONS_SECRET")
+    api_url: Text | None = Field(default=None, validation_alias="FLOTILLA_API_URL")
 
     @model_validator(mode="after")
     def _lanes_are_whole(self) -> Self:
@@ -184,16 +192,33 @@ class TriageSettings(_TaskSettings):
     schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
 
 
-class ReconcilerSettings(_Settings):
-    """What the reconciler is told."""
+class ReconcilerSettings(_TaskSettings):
+    """What the reconciler is told.
+
+    Attributes:
+        state_machines: What the ARNs of the workflows' state machines begin with; a workflow's name follows.
+    """
+
+    control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+    views_table: Text = Field(validation_alias="FLOTILLA_VIEWS_TABLE")
+    delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
+    schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
+    state_machines: Text = Field(validation_alias="FLOTILLA_STATE_MACHINES")
+
+
+class RecorderSettings(_Settings):
+    """What the recorder of executions is told.
+
+    Attributes:
+        state_machines: What the ARNs of the workflows' state machines begin with; a workflow's name follows.
+    """
 
     name: Text = Field(validation_alias="FLOTILLA_NAME")
     events_table: Text = Field(validation_alias="FLOTILLA_EVENTS_TABLE")
-    views_table: Text = Field(validation_alias="FLOTILLA_VIEWS_TABLE")
+    payloads_bucket: Text = Field(validation_alias="FLOTILLA_PAYLOADS_BUCKET")
+    inline_payload_bytes: int = Field(validation_alias="FLOTILLA_INLINE_PAYLOAD_BYTES", ge=0)
     retention_days: int = Field(validation_alias="FLOTILLA_RETENTION_DAYS", ge=1)
-    lanes: Json[dict[str, LaneQueues]] = Field(validation_alias="FLOTILLA_LANES")
-    delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
-    schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
+    state_machines: Text = Field(validation_alias="FLOTILLA_STATE_MACHINES")
 
 
 class BroadcastTargets(BaseModel):
@@ -213,15 +238,25 @@ class BroadcastTargets(BaseModel):
 
 
 class BroadcasterSettings(_Settings):
-    """What the broadcaster is told."""
+    """What the broadcaster is told.
+
+    Attributes:
+        state_machines: What the ARNs of the workflows' state machines begin with; a workflow's name follows.
+        decisions_secret: The name of the secret that links to decisions are signed with; None where there are none.
+        api_url: What links to decisions begin with; None where it is not known.
+    """
 
     name: Text = Field(validation_alias="FLOTILLA_NAME")
     events_table: Text = Field(validation_alias="FLOTILLA_EVENTS_TABLE")
     control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+    views_table: Text = Field(validation_alias="FLOTILLA_VIEWS_TABLE")
+    state_machines: Text = Field(validation_alias="FLOTILLA_STATE_MACHINES")
     payloads_bucket: Text = Field(validation_alias="FLOTILLA_PAYLOADS_BUCKET")
     retention_days: int = Field(validation_alias="FLOTILLA_RETENTION_DAYS", ge=1)
     broadcast: Json[BroadcastTargets] = Field(validation_alias="FLOTILLA_BROADCAST")
     webhooks_queue_url: Text = Field(validation_alias="FLOTILLA_WEBHOOKS_QUEUE_URL")
+    decisions_secret: Text | None = Field(default=None, validation_alias="FLOTILLA_DECISIONS_SECRET")
+    api_url: Text | None = Field(default=None, validation_alias="FLOTILLA_API_URL")
 
 
 class WebhookSettings(_Settings):

@@ -21,20 +21,24 @@ from pydantic_core import PydanticSerializationError
 from flotilla.agents.catalog import AgentSpec, Catalog
 from flotilla.agents.context import Context, SyncContext, log_keys
 from flotilla.agents.decorator import AgentDefinition
+from flotilla.agents.files import Files
 from flotilla.agents.loader import AgentLoader
 from flotilla.agents.session import Session
 from flotilla.agents.steps import StepTaker
+from flotilla.agents.waits import WaitTaker
 from flotilla.clock import Clock
 from flotilla.coordination import Turn
 from flotilla.errors import AttemptRevokedError, CorruptLogError, ParkedError, PermanentError, RetryableError
 from flotilla.models import Delivery, TaskMessage, canonical_json
-from flotilla.ports import EventLog, LaneReceipts, RunSync, SessionTurns
+from flotilla.ports import EventLog, LaneReceipts, PayloadStore, RunSync, SessionTurns
 from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
 from flotilla.primitives.meter import SharedMeter
 from flotilla.services.agent_threads import AgentThreads, Overruns, contained_async
 from flotilla.services.attempt_budgets import SpendingOfAttempt
 from flotilla.services.attempt_integrations import IntegrationsOfAttempt
 from flotilla.services.attempt_models import ModelsOfAttempt
+from flotilla.services.bridge import Bridge
+from flotilla.services.callbacks import Callbacks
 from flotilla.services.children import ChildTasks, DeployedLanes
 from flotilla.services.claim import Claimed, Claims, Elsewhere, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.claim_check import ClaimCheck
@@ -47,7 +51,11 @@ from flotilla.services.session_memory import SessionMemory, keep_turns
 from flotilla.services.steps import RecordedSteps
 from flotilla.services.submit import SubmitService
 from flotilla.services.supervision import SupervisedMemory, Supervision
+from flotilla.services.suspension import WENT_ON, Suspension, WaitsOfAttempt
 from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS, Verdict, summary_of, verdict_of
+from flotilla.workflows.errors import INVALID_INPUT
+from flotilla.workflows.order import StepOrder
+from flotilla.workflows.references import complaint
 
 if TYPE_CHECKING:
     from flotilla.integrations.desk import IntegrationDesk
@@ -107,6 +115,9 @@ class AttemptTools:
         models: The same for calls to language models.
         budgets: The same for what these may cost.
         lanes: The lanes that tasks which agents submit may be put on; None where they may submit none.
+        bridge: Makes tasks of workflows' orders; None where there are no workflows.
+        callbacks: Answers workflows' states; None likewise.
+        files: Where agents' files lie; None where they have none.
     """
 
     log: EventLog
@@ -125,6 +136,9 @@ class AttemptTools:
     models: Callable[[], ModelDesk] | None = None
     budgets: Callable[[], BudgetDesk] | None = None
     lanes: DeployedLanes | None = None
+    bridge: Bridge | None = None
+    callbacks: Callbacks | None = None
+    files: PayloadStore | None = None
 
 
 class AttemptRunner:
@@ -136,13 +150,27 @@ class AttemptRunner:
         self._invocation = invocation
         actor = f"worker:{invocation.worker}"
         self._claims = Claims(log=tools.log, gate=tools.gate, clock=tools.clock, actor=actor)
-        self._endings = Endings(dispatch=tools.dispatch, turns=tools.turns, clock=tools.clock, random=tools.random)
+        self._endings = Endings(
+            dispatch=tools.dispatch,
+            turns=tools.turns,
+            callbacks=tools.callbacks,
+            clock=tools.clock,
+            random=tools.random,
+        )
         self._meter = SharedMeter()
 
-    async def run(self, delivery: Delivery, message: TaskMessage, spec: AgentSpec, *, solo: bool) -> Outcome | str:
-        """Do what this message asks for, as far as it can be done now.
+    async def run(
+        self, delivery: Delivery, wanted: TaskMessage | StepOrder, spec: AgentSpec, *, solo: bool
+    ) -> Outcome | str:
+        """Do what a message asks for, as far as it can be done now.
 
         Never raises for anything that a task, an agent or a store can do wrong.
+
+        Args:
+            delivery: The message's receipt.
+            wanted: What it holds.
+            spec: The agent of its task.
+            solo: Nothing else runs in this process.
 
         Returns:
             What to do with the message, or why it can never be worked on.
@@ -151,46 +179,59 @@ class AttemptRunner:
         budget = agent_budget_seconds(spec.timeout_seconds, remaining)
         if budget < spec.timeout_seconds and not self._invocation.fresh(self._clock.now_ms()):
             return Again(0)  # what ran before it took the time; a fresh invocation has more
-        with self._invocation.roster.seat(message.tenant, message.agent) as seat:
-            return await self._run(delivery, message, spec, seat, solo=solo)
+        try:
+            message = await self._task(wanted, spec)
+            if message is None:
+                return Done()
+            with self._invocation.roster.seat(message.tenant, message.agent) as seat:
+                return await self._run(delivery, message, spec, seat, solo=solo)
+        except CorruptLogError as error:
+            return f"corrupt log: {error.message}"
+        except RetryableError as error:
+            extra = {"task_id": wanted.task_id, "agent": wanted.agent, "error": error.message}
+            logger.warning("store unavailable", extra={**extra, "cause": str(error.__cause__)})
+            return after_a_fault(delivery.receive_count, UNAVAILABLE_RETRY_SECONDS)
+
+    async def _task(self, wanted: TaskMessage | StepOrder, spec: AgentSpec) -> TaskMessage | None:
+        """The task; None where there is nothing left to do for it here."""
+        if isinstance(wanted, TaskMessage):
+            return wanted
+        if self._tools.bridge is None:
+            # A deployment is under way: whoever is told of the workflows will know what to do.
+            raise RetryableError("this worker knows of no workflows", code="no_workflows")
+        return await self._tools.bridge.task_of(wanted, spec)
 
     async def _run(
         self, delivery: Delivery, message: TaskMessage, spec: AgentSpec, seat: Seat, *, solo: bool
     ) -> Outcome | str:
-        try:
-            claim = await self._claims.claim(delivery, message, spec, ends_ms=self._invocation.ends_ms, solo=solo)
-            match claim:
-                case Claimed():
-                    return await self._attempt(message, spec, claim, seat)
-                case Finished(why, succeeded):
-                    if succeeded is not None and message.session is not None:
-                        # Who committed the result may have died before its turns were in the session.
-                        await keep_turns(
-                            self._tools.turns, message.tenant, message.session, message.task_id, succeeded.body
-                        )
-                    logger.info("nothing to do", extra={**log_keys(message, message.attempt), "why": why})
-                    return Done()
-                case Elsewhere(elsewhere):
-                    await self._tools.dispatch(elsewhere)
-                    logger.info("waits elsewhere", extra=log_keys(message, message.attempt))
-                    return Done()
-                case NotNow(after_seconds, why):
-                    logger.info("not now", extra={**log_keys(message, message.attempt), "why": why})
-                    return again_in_place(after_seconds, message.session)
-                case Suspect():
-                    return RunAlone()
-                case Unlogged():
-                    return "the task has no log"
-        except CorruptLogError as error:
-            return f"corrupt log: {error.message}"
-        except RetryableError as error:
-            extra = {**log_keys(message, message.attempt), "error": error.message, "cause": str(error.__cause__)}
-            logger.warning("store unavailable", extra=extra)
-            return after_a_fault(delivery.receive_count, UNAVAILABLE_RETRY_SECONDS)
+        claim = await self._claims.claim(delivery, message, spec, ends_ms=self._invocation.ends_ms, solo=solo)
+        match claim:
+            case Claimed():
+                return await self._attempt(message, spec, claim, seat)
+            case Finished(why, succeeded, ended):
+                if succeeded is not None and message.session is not None:
+                    # Who committed the result may have died before its turns were in the session.
+                    await keep_turns(
+                        self._tools.turns, message.tenant, message.session, message.task_id, succeeded.body
+                    )
+                await self._endings.tell(ended)
+                logger.info("nothing to do", extra={**log_keys(message, message.attempt), "why": why})
+                return Done()
+            case Elsewhere(elsewhere, in_order):
+                await self._tools.dispatch(elsewhere, in_order=in_order)
+                logger.info("waits elsewhere", extra=log_keys(message, message.attempt))
+                return Done()
+            case NotNow(after_seconds, why):
+                logger.info("not now", extra={**log_keys(message, message.attempt), "why": why})
+                return again_in_place(after_seconds, message.session)
+            case Suspect():
+                return RunAlone()
+            case Unlogged():
+                return "the task has no log"
 
-    async def is_suspect(self, message: TaskMessage) -> bool:
+    async def is_suspect(self, task_id: str) -> bool:
         """See `Claims.is_suspect`."""
-        return await self._claims.is_suspect(message)
+        return await self._claims.is_suspect(task_id)
 
     async def _attempt(self, message: TaskMessage, spec: AgentSpec, claimed: Claimed, seat: Seat) -> Outcome:
         began_ms = self._clock.now_ms()
@@ -201,12 +242,13 @@ class AttemptRunner:
         output: dict[str, Any] = {}
         turns: Sequence[Turn] = ()
         threads = AgentThreads(self._tools.run_agent, self._invocation.overruns)
-        waits = claimed.attempt - 1 - claimed.charged
+        waits = claimed.put_aside
         if better_apart(claimed.charged, waits):
             seat.keep_apart()
         models = ModelsOfAttempt(self._tools.models, spec, message, claimed.attempt, seat, waits)
+        suspension = Suspension()
         try:
-            output, turns = await self._output(message, spec, claimed, threads, models)
+            output, turns = await self._output(message, spec, claimed, threads, models, suspension)
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -219,9 +261,16 @@ class AttemptRunner:
             # can outlive the lease. What follows is fenced by its condition, however long it takes.
             self._tools.watchdog.disarm(key)
         not_before_seconds = self._seconds_left() if threads.leave() else 0
+        if suspension.wait is not None and not_before_seconds:
+            # A signal may come at once, and the next attempt must not run beside what is left of this one.
+            failure = failure or Verdict(WENT_ON)
+            suspension.wait = None
         try:
-            if failure is None:
-                outcome: Outcome = await self._endings.succeed(claimed, output, turns, usage, not_before_seconds)
+            if suspension.wait is not None:
+                outcome: Outcome = await self._endings.wait(claimed, suspension.wait, usage)
+                failure = None
+            elif failure is None:
+                outcome = await self._endings.succeed(claimed, output, turns, usage, not_before_seconds)
             else:
                 outcome = await self._endings.fail(spec, claimed, failure, usage, not_before_seconds)
         except AttemptRevokedError as error:
@@ -232,6 +281,7 @@ class AttemptRunner:
                 **log_keys(message, claimed.attempt),
                 **usage,
                 "error": None if failure is None else failure.error.code,
+                "waits_for": None if suspension.wait is None else suspension.wait.name,
             },
         )
         return outcome
@@ -241,7 +291,13 @@ class AttemptRunner:
         return math.ceil((self._invocation.ends_ms - self._clock.now_ms()) / 1000 + SKEW_SECONDS)
 
     async def _output(
-        self, message: TaskMessage, spec: AgentSpec, claimed: Claimed, threads: AgentThreads, models: ModelsOfAttempt
+        self,
+        message: TaskMessage,
+        spec: AgentSpec,
+        claimed: Claimed,
+        threads: AgentThreads,
+        models: ModelsOfAttempt,
+        suspension: Suspension,
     ) -> tuple[dict[str, Any], Sequence[Turn]]:
         """The result's payload, and what goes into the session with it."""
         if claimed.late(self._clock.now_ms()):
@@ -250,13 +306,15 @@ class AttemptRunner:
         if definition is None:
             definition = await threads(self._tools.loader.load, spec)
         value = await self._tools.claim_check.check_out(claimed.input)
+        if message.workflow is not None and (why := complaint(value)) is not None:
+            raise PermanentError(why, code=INVALID_INPUT)
         try:
             # As JSON, which is what the schema that clients see speaks of: strict models take its dates too.
             task = definition.input_adapter.validate_json(canonical_json(value))
         except ValidationError as error:
-            raise PermanentError(summary_of(error), code="invalid_input") from error
+            raise PermanentError(summary_of(error), code=INVALID_INPUT) from error
         memory = self._memory(message)
-        result = await self._call(definition, task, message, claimed, threads, memory, models)
+        result = await self._call(definition, task, message, claimed, threads, memory, models, suspension)
         try:
             checked = definition.output_adapter.validate_python(result)
             plain = definition.output_adapter.dump_python(checked, mode="json", by_alias=True)
@@ -280,9 +338,7 @@ class AttemptRunner:
         if desk is None:
             return None
         spec = self._tools.catalog.get(message.agent)
-        return IntegrationsOfAttempt(
-            desk, spec, message, claimed.ends_ms, supervision, claimed.attempt - 1 - claimed.charged
-        )
+        return IntegrationsOfAttempt(desk, spec, message, claimed.ends_ms, supervision, claimed.put_aside)
 
     def _spending(self, claimed: Claimed) -> SpendingOfAttempt | None:
         desk = self._tools.budgets
@@ -314,6 +370,7 @@ class AttemptRunner:
         threads: AgentThreads,
         memory: SessionMemory | None,
         models: ModelsOfAttempt,
+        suspension: Suspension,
     ) -> Any:
         supervision = Supervision(
             gate=self._tools.gate,
@@ -321,7 +378,10 @@ class AttemptRunner:
             message=message,
             clock=self._clock,
             started_ms=claimed.started_ms,
+            suspension=suspension,
         )
+        cached = self._tools.catalog.get(message.agent).cache_ttl_seconds is not None
+        waits = WaitsOfAttempt(claimed.waits, suspension, supervision, cached=cached)
         steps = RecordedSteps(
             claimed.journal, self._tools.claim_check, message.tenant, message.task_id, claimed.steps, supervision
         )
@@ -337,6 +397,8 @@ class AttemptRunner:
             integrations=self._integrations(message, claimed, supervision),
             models=models.llm(claimed.ends_ms, supervision, self._spending(claimed)),
             children=self._children(claimed, supervision),
+            waits=WaitTaker(waits, self._clock),
+            files=None if self._tools.files is None else Files(self._tools.files, message, supervision),
         )
         seconds = max(0.0, (claimed.ends_ms - self._clock.now_ms()) / 1000)
         timeout = asyncio.timeout(seconds)

@@ -23,6 +23,7 @@ from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
 from flotilla.services.attempt import AttemptRunner, AttemptTools, Invocation
 from flotilla.services.outcome import Again, Done, Outcome, RunAlone, after_a_fault
 from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS
+from flotilla.workflows.order import StepOrder
 
 logger = logging.getLogger("flotilla.worker")
 
@@ -44,16 +45,16 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True)
 class _Readable:
-    """A delivery whose message was read, with what is known of its agent."""
+    """A delivery that asks for a task, or for one to be made and done, with what is known of its agent."""
 
     delivery: Delivery
-    message: TaskMessage
+    wanted: TaskMessage | StepOrder
     spec: AgentSpec
 
 
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
-    """A delivery that is not a task message."""
+    """A delivery that asks for nothing that is known."""
 
     delivery: Delivery
     reason: str
@@ -124,7 +125,7 @@ class _Batch:
 
     async def _is_suspect(self, item: _Item) -> bool:
         try:
-            return isinstance(item, _Readable) and await self._runner.is_suspect(item.message)
+            return isinstance(item, _Readable) and await self._runner.is_suspect(item.wanted.task_id)
         except Exception:  # noqa: BLE001 - whatever is wrong with it, its turn will tell
             return False
 
@@ -167,9 +168,9 @@ class _Batch:
             case _Unknown(delivery):
                 logger.warning("agent unknown to this worker", extra={"message_id": delivery.message_id})
                 return after_a_fault(delivery.receive_count, _UNKNOWN_AGENT_RETRY_SECONDS)
-            case _Readable(delivery, message, spec):
+            case _Readable(delivery, wanted, spec):
                 try:
-                    outcome = await self._runner.run(delivery, message, spec, solo=solo)
+                    outcome = await self._runner.run(delivery, wanted, spec, solo=solo)
                 except Exception:
                     # A fault of our own. It must not take the results of the rest of the batch with it.
                     logger.exception("attempt broke off", extra={"message_id": delivery.message_id})
@@ -200,12 +201,22 @@ class _Batch:
 
 def _read(delivery: Delivery, catalog: Catalog) -> _Item:
     try:
-        message = TaskMessage.from_body(delivery.body)
-        return _Readable(delivery, message, catalog.get(message.agent))
+        wanted = _wanted(delivery.body)
+        return _Readable(delivery, wanted, catalog.get(wanted.agent))
     except UnreadableMessageError as error:
         return _Unreadable(delivery, error.message)
     except UnknownAgentError:
         return _Unknown(delivery)
+
+
+def _wanted(body: str) -> TaskMessage | StepOrder:
+    try:
+        return TaskMessage.from_body(body)
+    except UnreadableMessageError as no_task:
+        try:
+            return StepOrder.from_body(body)
+        except UnreadableMessageError as no_order:
+            raise UnreadableMessageError(f"{no_task.message}; {no_order.message}") from None
 
 
 def _seconds_for(group: Sequence[_Item]) -> float:

@@ -11,19 +11,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from flotilla.broadcast import Endpoint, Notice, WebhookMessage
 from flotilla.broadcast_ports import Publisher, WebhookQueue
 from flotilla.clock import Clock
-from flotilla.errors import CorruptLogError, RetryableError
+from flotilla.errors import CorruptLogError, ParkedError, RetryableError
 from flotilla.events import Event, TaskState
 from flotilla.models import Status
 from flotilla.ports import EventLog
 from flotilla.primitives.backoff import full_jitter_seconds
 from flotilla.primitives.webhook_signature import message_id
+from flotilla.services.decision_links import DecisionLinks
 from flotilla.services.endpoint_directory import EndpointDirectory
 from flotilla.services.notices import Notices, status_after
 
@@ -67,6 +69,7 @@ class Broadcaster:
         transitions: Statuses that are published.
         clock: Tells the time.
         dice: Draws jitter.
+        links: Makes the links by which people decide; None where there are none.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Broadcaster:
         transitions: Collection[Status],
         clock: Clock,
         dice: random.Random,
+        links: DecisionLinks | None = None,
     ) -> None:
         self._log = log
         self._notices = notices
@@ -89,6 +93,7 @@ class Broadcaster:
         self._published = frozenset(transitions) if publishers else frozenset()
         self._clock = clock
         self._dice = dice
+        self._links = links
 
     async def run(self, events: Sequence[Event]) -> int | None:
         """Tell what a batch of a stream holds.
@@ -102,7 +107,7 @@ class Broadcaster:
         if not events:
             return None  # nor is it the time to learn who asks for what: what is learnt is kept for a while
         try:
-            asked_for = await self._directory.asked_for()
+            asked_for = await self._asked_for()
         except RetryableError as error:
             logger.warning("endpoints unknown", extra={"error": error.message})
             return 0
@@ -111,6 +116,11 @@ class Broadcaster:
         told, stopped_at = await self._told(wanted, events)
         failed_at = await self._send(told, asked_for)
         return min((position for position in (stopped_at, failed_at) if position is not None), default=None)
+
+    async def _asked_for(self) -> frozenset[Status]:
+        """What some endpoint may want to hear of: a task may name any, which is then told that it waits."""
+        asked_for = await self._directory.asked_for()
+        return asked_for | {Status.WAITING} if asked_for else asked_for
 
     async def _told(self, wanted: Sequence[_Wanted], events: Sequence[Event]) -> tuple[list[_Told], int | None]:
         """What is told, up to the first event whose task cannot be read now, and the position of that one."""
@@ -162,11 +172,34 @@ class Broadcaster:
             for endpoint in endpoints[each.state.tenant]
             if endpoint.wants(each.state.status, each.state.agent, each.state.webhook)
         ]
-        return await self._through(self._queue.send_batch, deliveries, self._message)
+        try:
+            key = await self._signing_key(told for told, _ in deliveries)
+        except RetryableError as error:
+            logger.warning("signing key unknown", extra={"error": error.message})
+            return min(each.position for each in told)
+        return await self._through(self._queue.send_batch, deliveries, partial(self._message, key))
 
-    def _message(self, delivery: tuple[_Told, Endpoint]) -> tuple[int, WebhookMessage]:
+    async def _signing_key(self, told: Iterable[_Told]) -> bytes | None:
+        """What links to decisions are signed with, where one is to be made and can be.
+
+        Raises:
+            RetryableError: The secrets did not answer.
+        """
+        if self._links is None or all(each.state.status is not Status.WAITING for each in told):
+            return None
+        try:
+            return await self._links.prepare()
+        except ParkedError as error:
+            # It is for an operator to mend. Others wait behind this batch, and the signal can be given by the API.
+            logger.error("no links to decisions", extra={"code": error.code, "error": error.message})
+            return None
+
+    def _message(self, key: bytes | None, delivery: tuple[_Told, Endpoint]) -> tuple[int, WebhookMessage]:
         told, endpoint = delivery
         task_id, seq = told.state.task_id, told.state.head_seq
+        payload = told.notice.payload
+        if self._links is not None and key is not None:
+            payload = self._links.into(payload, told.state, endpoint.id, key)
         return told.position, WebhookMessage(
             id=message_id(task_id, seq, endpoint.id),
             tenant=endpoint.tenant,
@@ -174,7 +207,7 @@ class Broadcaster:
             task_id=task_id,
             seq=seq,
             queued_at_ms=self._clock.now_ms(),
-            payload=told.notice.payload,
+            payload=payload,
         )
 
     async def _through(

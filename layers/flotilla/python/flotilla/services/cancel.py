@@ -45,11 +45,11 @@ class CancelService:
 
     Args:
         logs: Finds logs and adds to them.
-        schedules: Where what is due far from now waits.
+        schedules: Where what is due far from now waits; None for who cancels nothing of that kind.
         clock: Dates the events.
     """
 
-    def __init__(self, *, logs: OpenLogs, schedules: Schedules, clock: Clock) -> None:
+    def __init__(self, *, logs: OpenLogs, schedules: Schedules | None, clock: Clock) -> None:
         self._logs = logs
         self._schedules = schedules
         self._clock = clock
@@ -86,7 +86,9 @@ class CancelService:
 
     async def _forget_schedule(self, state: TaskState) -> None:
         """Take back the schedule of a task that is due far from now; if it fires all the same, the log tells."""
-        if state.status is not Status.SCHEDULED or state.session is not None or state.due_at_ms is None:
+        if self._schedules is None or state.status is not Status.SCHEDULED or state.session is not None:
+            return
+        if state.due_at_ms is None:
             return
         fires_ms = state.due_at_ms - SCHEDULE_LEAD_SECONDS * 1000
         if state.due_at_ms - state.created_at_ms <= REACH_SECONDS * 1000 or fires_ms <= self._clock.now_ms():

@@ -197,14 +197,15 @@ def _check(
         raise _invalid(f"delay_seconds is from 1 to {LONGEST_DELAY_SECONDS}")
     if budget_usd is not None and not micros_of(budget_usd) > 0:
         raise _invalid("budget_usd is at least a millionth of a dollar")
-    if labels is not None and not _are_labels(labels):
+    if labels is not None and not are_labels(labels):
         raise _invalid(
             f"labels are at most {_MOST_LABELS} texts of up to {_LABEL_CHARACTERS} characters, "
             f"their names of up to {_LABEL_NAME_CHARACTERS}"
         )
 
 
-def _are_labels(labels: Mapping[str, str]) -> bool:
+def are_labels(labels: Mapping[str, str]) -> bool:
+    """Whether labels keep to the bounds of labels."""
     texts: list[Any] = [*labels, *labels.values()]  # an agent may hand over anything
     return (
         all(isinstance(text, str) for text in texts)

@@ -16,7 +16,7 @@ Never early: an attempt starts at the time the task is due or later, by the cloc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,19 +24,28 @@ from flotilla.agents.catalog import AgentSpec
 from flotilla.clock import Clock
 from flotilla.errors import AttemptRevokedError
 from flotilla.events import Event, Kind, TaskState, fold
+from flotilla.events.kinds import STATUS_AFTER
+from flotilla.events.waits import WaitEnd
 from flotilla.models import Delivery, ErrorInfo, Payload, Status, TaskMessage
 from flotilla.ports import EventLog
+from flotilla.primitives.ladder import REACH_SECONDS
 from flotilla.primitives.lease import GRACE_SECONDS, agent_budget_seconds, lease_until_ms, seconds_until_takeover
+from flotilla.services.callbacks import Ended, ended, ended_state, is_workers
 from flotilla.services.dispatch import message_for
-from flotilla.services.gate import Answered, Gate, Held, Open
+from flotilla.services.gate import Answered, Gate, Held, Open, Stopped
 from flotilla.services.journal import Journal
 from flotilla.services.standing import Standing, standing_of_log, standing_of_message
+from flotilla.workflows.errors import CANCELLED
 
 _READS = 3
 """Reads of a log that changes under our eyes before the message is left for later."""
 
 IN_PLACE_SECONDS = 60
 """The longest wait of parked or scheduled work that is spent on the lane; a longer one goes to the delay ladder."""
+
+SHORT_WAIT_SECONDS = 15
+"""The longest that the message which ends a wait is kept on its lane, where it holds up the signal's. More than clocks
+differ by, and the smallest tier that a ladder may well have."""
 
 CACHED_USAGE = {"duration_ms": 0, "billed_ms": 0, "cached": True}
 """What a task costs whose result is another's."""
@@ -49,6 +58,7 @@ class Claimed:
     Attributes:
         message: The task as its log stood before the start.
         steps: What earlier attempts recorded.
+        waits: How their waits ended.
         charged: Earlier attempts that count against `max_attempts`.
         started_ms: When the start was dated, before it was written.
         ends_ms: When the agent is stopped.
@@ -58,12 +68,18 @@ class Claimed:
     journal: Journal
     input: Payload
     steps: dict[str, Payload]
+    waits: Mapping[str, WaitEnd]
     attempt: int
     charged: int
     max_attempts: int
     started_ms: int
     ends_ms: int
     lease_until_ms: int
+
+    @property
+    def put_aside(self) -> int:
+        """Earlier attempts that neither count nor came to wait for a signal: what they needed was not there."""
+        return max(0, self.attempt - 1 - self.charged - len(self.waits))
 
     def late(self, now_ms: int) -> bool:
         """The log took so long over the start that the agent would be stopped for lack of time, not for its own."""
@@ -76,10 +92,12 @@ class Finished:
 
     Attributes:
         succeeded: The event that ended the task, if it succeeded: what follows from it may not have been done.
+        ended: How a worker ended the task, where a workflow's state waits for that: it may not have been told.
     """
 
     why: str
     succeeded: Event | None = None
+    ended: Ended | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +110,14 @@ class NotNow:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """The task is not due for a while; this message is done once `message` is dispatched."""
+    """The task is not due for a while; this message is done once `message` is dispatched.
+
+    Attributes:
+        in_order: It keeps its place in its session meanwhile.
+    """
 
     message: TaskMessage
+    in_order: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +208,12 @@ class Claims:
             end = self._end(state)
             if end is not None:
                 if await self._write(standing_of_log(state, events), message, *end):
-                    return Finished(end[0].value)
+                    return _closed(message_for(state), *end)
+                continue
+            if state.status is Status.WAITING:
+                claim = await self._waiting(state, events, message)
+                if claim is not None:
+                    return claim
                 continue
             now = message_for(state)
             claim = self._too_early(now, message, parked=state.status is Status.PARKED)
@@ -194,22 +222,21 @@ class Claims:
                 return claim
         return NotNow(1.0, "the log is changing")
 
-    async def is_suspect(self, message: TaskMessage) -> bool:
+    async def is_suspect(self, task_id: str) -> bool:
         """True if the task's last worker died over it, as far as its log tells now.
 
         Raises:
             RetryableError: The log did not answer.
             CorruptLogError: The log breaks its own rules.
         """
-        events = await self._log.read(message.task_id)
+        events = await self._log.read(task_id)
         return bool(events) and isinstance(self._refusal(fold(events), events[-1], solo=False), Suspect)
 
     def _refusal(self, state: TaskState, head: Event, *, solo: bool) -> Claim | None:
         """Why the task is nobody's to start, or another's."""
         if state.status.terminal:
-            return Finished(state.status.value, head if head.kind is Kind.SUCCEEDED else None)
-        if state.status is Status.WAITING:
-            return Finished("waiting: another message will come")
+            told = ended_state(state) if is_workers(head.actor) else None  # the broadcaster tells what others end
+            return Finished(state.status.value, head if head.kind is Kind.SUCCEEDED else None, told)
         if state.lease_until_ms is not None:
             wait = seconds_until_takeover(state.lease_until_ms, self._clock.now_ms())
             if wait > 0:
@@ -226,6 +253,29 @@ class Claims:
             lost = f"the worker died during attempt {state.attempt} and no attempt is left"
             return _ended(Kind.DEAD_LETTERED, "worker_lost", lost)
         return None
+
+    async def _waiting(self, state: TaskState, events: Sequence[Event], received: TaskMessage) -> Claim | None:
+        """What to do with a task that waits for a signal; None where its time was over: then the log has gone on.
+
+        Nothing is held on the lane while it waits: the message of the signal is of the same group, and could not be
+        handed out.
+        """
+        now_ms, ends_ms = self._clock.now_ms(), state.wait_ends_ms
+        if ends_ms is None:
+            return Finished("it waits for a signal, which brings a message of its own")
+        if ends_ms <= now_ms:
+            if state.waiting_until_ms == ends_ms:
+                # Whoever comes with the signal at this moment tries to write to the same place.
+                body = {"for": state.waiting_for, "timed_out": True}
+                await self._write(standing_of_log(state, events), received, Kind.RESUMED, body)
+            return None
+        wait = (ends_ms - now_ms) / 1000
+        if received.seq >= state.head_seq and wait <= SHORT_WAIT_SECONDS:
+            return NotNow(wait, "too early")  # by what two clocks differ
+        if received.seq < state.head_seq and wait <= REACH_SECONDS:
+            # Who wrote `waiting` may have died before it sent the message that ends it.
+            return Elsewhere(message_for(state), in_order=False)
+        return Finished("it waits for a signal, and the reconciler knows until when")
 
     def _too_early(self, now: TaskMessage, received: TaskMessage, *, parked: bool = False) -> Claim | None:
         """What to do until the task is due.
@@ -260,7 +310,11 @@ class Claims:
             case Answered(output):
                 body = {"output": output.to_json(), "usage": dict(CACHED_USAGE)}
                 answered = await self._write(standing, message, Kind.SUCCEEDED, body)
-                return Finished("an identical task's result is its own") if answered else None
+                told = ended(message, Status.SUCCEEDED, output=output)
+                return Finished("an identical task's result is its own", ended=told) if answered else None
+            case Stopped():
+                end = _ended(Kind.CANCELLED, CANCELLED, "its workflow was cancelled")
+                return _closed(message, *end) if await self._write(standing, message, *end) else None
             case Open():
                 return await self._start(message, standing, terms)
 
@@ -304,6 +358,7 @@ class Claims:
             journal=journal,
             input=standing.input,
             steps=standing.steps,
+            waits=standing.waits,
             attempt=journal.attempt,
             charged=standing.charged,
             max_attempts=standing.max_attempts,
@@ -341,6 +396,10 @@ class Claims:
 def _redriven_at(events: Sequence[Event]) -> int:
     """Number of the event by which the task was last redriven; 0 where it never was."""
     return next((event.seq for event in reversed(events) if event.kind is Kind.REDRIVEN), 0)
+
+
+def _closed(task: TaskMessage, kind: Kind, body: dict[str, Any]) -> Finished:
+    return Finished(kind.value, ended=ended(task, STATUS_AFTER[kind], error=ErrorInfo.from_json(body["error"])))
 
 
 def _ended(kind: Kind, cause: str, why: str) -> tuple[Kind, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The one way a message gets to where it will be run: its lane, the delay ladder, or a schedule.
+"""The one way a message gets to where it will be run: its lane, the delay ladder, a schedule, or Step Functions.
 
 Invariant: what a message says of its time (`not_before_ms`) decides alone where it goes, so that
 sending the same state of a task again is the same message in the same place, or one more that
@@ -10,7 +10,7 @@ accepted, whatever their delays.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from flotilla.clock import Clock
@@ -19,11 +19,14 @@ from flotilla.events import TaskState
 from flotilla.models import Status, TaskMessage
 from flotilla.ports import Delays, Lanes, Schedules
 from flotilla.primitives.ladder import SCHEDULE_LEAD_SECONDS, Beyond, Ladder, Tier, ToLane
+from flotilla.workflows.order import is_run
+
+StartRun = Callable[[TaskMessage], Awaitable[None]]
+"""Has Step Functions do a run of a workflow; what cannot be started is an end in the run's log, and no error."""
 
 
 def message_for(state: TaskState) -> TaskMessage:
     """The message that gets a task run, at its time, from where its log stands."""
-    due_ms = state.due_at_ms if state.status is Status.SCHEDULED else state.next_attempt_ms
     return TaskMessage(
         task_id=state.task_id,
         tenant=state.tenant,
@@ -40,13 +43,20 @@ def message_for(state: TaskState) -> TaskMessage:
         deadline_ms=state.deadline_ms,
         input=state.input,
         trace=state.trace,
-        not_before_ms=wake_ms(due_ms, state.deadline_ms),
+        not_before_ms=_not_before_ms(state),
         root=state.root,
         depth=state.depth,
         revision=state.revision,
         budgets=state.budgets,
         workflow=state.workflow,
     )
+
+
+def _not_before_ms(state: TaskState) -> int | None:
+    if state.status is Status.WAITING:
+        return state.wait_ends_ms
+    due_ms = state.due_at_ms if state.status is Status.SCHEDULED else state.next_attempt_ms
+    return wake_ms(due_ms, state.deadline_ms)
 
 
 def wake_ms(due_ms: int | None, deadline_ms: int | None) -> int | None:
@@ -64,36 +74,58 @@ class _Schedule:
     at_ms: int
 
 
+class _ToStepFunctions:
+    """A run of a workflow waits on no lane."""
+
+
 class Dispatch:
     """Sends messages to where they will be run.
 
     Args:
         schedules: None for who may not make schedules: what lies beyond the ladder goes into its longest tier,
             and the relay sends it round again.
+        start_run: None for who meets no runs of workflows.
     """
 
     def __init__(
-        self, *, lanes: Lanes, delays: Delays, schedules: Schedules | None, ladder: Ladder, clock: Clock
+        self,
+        *,
+        lanes: Lanes,
+        delays: Delays,
+        schedules: Schedules | None,
+        ladder: Ladder,
+        clock: Clock,
+        start_run: StartRun | None = None,
     ) -> None:
         self._lanes = lanes
         self._delays = delays
         self._schedules = schedules
         self._ladder = ladder
         self._clock = clock
+        self._start_run = start_run
 
-    async def __call__(self, message: TaskMessage) -> None:
+    async def __call__(self, message: TaskMessage, *, in_order: bool = True) -> None:
         """Send `message` so that it is run at its time; durable when this returns.
+
+        Args:
+            message: The message.
+            in_order: It keeps its place in its session, if it has one, and what is behind it waits with it. False for
+                a task that waits for a signal: it comes back to its session when its time is over.
 
         Raises:
             RetryableError: A queue or the scheduler did not answer. The message may or may not be there.
         """
-        match self._place(message):
+        match self._place(message, in_order=in_order):
             case ToLane():
                 await self._lanes.send(message)
             case Tier(seconds):
                 await self._delays.send(message, seconds)
             case _Schedule(schedules, at_ms):
                 await schedules.put(message, at_ms)
+            case _ToStepFunctions():
+                if self._start_run is None:
+                    raise RetryableError("no runs of workflows are started here", code="runs_elsewhere")
+                await self._start_run(message)
 
     async def batch(self, messages: Sequence[TaskMessage]) -> list[bool]:
         """Send any number of messages; those of one session stay in the order given.
@@ -120,9 +152,11 @@ class Dispatch:
             return False
         return True
 
-    def _place(self, message: TaskMessage) -> ToLane | Tier | _Schedule:
+    def _place(self, message: TaskMessage, *, in_order: bool = True) -> ToLane | Tier | _Schedule | _ToStepFunctions:
+        if is_run(message.agent):
+            return _ToStepFunctions()
         due_ms = message.not_before_ms
-        if due_ms is None or message.session is not None:
+        if due_ms is None or (in_order and message.session is not None):
             return ToLane()
         remaining = (due_ms - self._clock.now_ms()) / 1000
         place = self._ladder.place(remaining)

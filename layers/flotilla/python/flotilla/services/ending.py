@@ -2,8 +2,8 @@
 
 Invariant: the message may be deleted only after the log says where the task went, and after what
 follows from that is durable: the session's turns of a success, the message of a task that waits
-elsewhere. Whatever dies in between leaves a message that finds the truth in the log, and does what
-is missing again.
+elsewhere, the answer to a workflow's state. Whatever dies in between leaves a message that finds the
+truth in the log, and does what is missing again.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from dataclasses import replace
 from typing import Any
 
 from flotilla.agents.catalog import AgentSpec
+from flotilla.agents.waits import Wait
 from flotilla.clock import Clock
 from flotilla.coordination import Turn
 from flotilla.errors import AttemptRevokedError, RetryableError
 from flotilla.events import Kind
+from flotilla.models import Payload, Status, TaskMessage
 from flotilla.ports import SessionTurns
 from flotilla.primitives.backoff import full_jitter_seconds
+from flotilla.primitives.ladder import REACH_SECONDS
 from flotilla.primitives.parking import release_seconds
+from flotilla.services.callbacks import Callbacks, Ended, ended
 from flotilla.services.claim import IN_PLACE_SECONDS, Claimed
 from flotilla.services.dispatch import Dispatch, wake_ms
 from flotilla.services.outcome import Again, Done, Outcome, again_in_place
@@ -40,13 +44,23 @@ class Endings:
     Args:
         dispatch: Sends on what is parked for long.
         turns: The sessions' turns.
+        callbacks: Answers the states of workflows; None where there are none.
         clock: Dates the next attempt.
         random: Draws jitter.
     """
 
-    def __init__(self, *, dispatch: Dispatch, turns: SessionTurns, clock: Clock, random: random.Random) -> None:
+    def __init__(
+        self,
+        *,
+        dispatch: Dispatch,
+        turns: SessionTurns,
+        callbacks: Callbacks | None,
+        clock: Clock,
+        random: random.Random,
+    ) -> None:
         self._dispatch = dispatch
         self._turns = turns
+        self._callbacks = callbacks
         self._clock = clock
         self._random = random
 
@@ -76,12 +90,13 @@ class Endings:
             body["turns"] = [turn.to_json() for turn in turns]
         await claimed.journal.append(Kind.SUCCEEDED, body)
         message = claimed.message
-        if turns and message.session is not None:
-            try:
+        try:
+            if turns and message.session is not None:
                 await keep_turns(self._turns, message.tenant, message.session, message.task_id, body)
-            except RetryableError as error:
-                # The next receipt finds the event and puts them; until then the session waits.
-                return self._store_unavailable(claimed, error, not_before_seconds)
+            await self.tell(ended(message, Status.SUCCEEDED, output=Payload.from_json(output)))
+        except RetryableError as error:
+            # The next receipt finds the event and does what is missing; until then the session waits.
+            return self._store_unavailable(claimed, error, not_before_seconds)
         return Done(hold_group_seconds=not_before_seconds)
 
     async def fail(
@@ -109,6 +124,10 @@ class Endings:
         if not failure.error.retryable or charged >= claimed.max_attempts:
             cause = "attempts_exhausted" if failure.error.retryable else "permanent"
             await claimed.journal.append(Kind.DEAD_LETTERED, {"cause": cause, "error": error, "usage": usage})
+            try:
+                await self.tell(ended(claimed.message, Status.DEAD_LETTERED, error=failure.error))
+            except RetryableError as unanswered:
+                return self._store_unavailable(claimed, unanswered, not_before_seconds)
             return Done(hold_group_seconds=not_before_seconds)
         wait = full_jitter_seconds(
             charged,
@@ -122,6 +141,46 @@ class Endings:
         await claimed.journal.append(Kind.ATTEMPT_FAILED, body)
         return self._in_place(claimed, next_ms, not_before_seconds)
 
+    async def wait(self, claimed: Claimed, wait: Wait, usage: dict[str, Any]) -> Outcome:
+        """Record that the task waits for a signal, and send the message that comes when its time is over.
+
+        What is over later than the ladder reaches is left to the reconciler: a schedule would cost more than its look.
+
+        Args:
+            claimed: The attempt.
+            wait: For what.
+            usage: What it took.
+
+        Raises:
+            AttemptRevokedError: The task is another's; nothing is recorded.
+            RetryableError: The log did not answer; it is not known whether it is recorded.
+        """
+        body: dict[str, Any] = {"for": wait.name}
+        if wait.until_ms is not None:
+            body["until_ms"] = wait.until_ms
+        if wait.detail is not None:
+            body["detail"] = wait.detail
+        if "model_calls" in usage:
+            body["usage"] = usage  # it has cost something already
+        await claimed.journal.append(Kind.WAITING, body)
+        ends_ms = min((at for at in (wait.until_ms, claimed.message.deadline_ms) if at is not None), default=None)
+        if ends_ms is None or ends_ms - self._clock.now_ms() > REACH_SECONDS * 1000:
+            return Done()
+        try:
+            await self._dispatch(self._successor(claimed, ends_ms), in_order=False)
+        except RetryableError as error:
+            return self._store_unavailable(claimed, error, 0)
+        return Done()
+
+    async def tell(self, end: Ended | None) -> None:
+        """Answer the state that waits for this end, if one does.
+
+        Raises:
+            RetryableError: It is not known whether the answer arrived.
+        """
+        if end is not None and self._callbacks is not None:
+            await self._callbacks.answer(end)
+
     async def _park(
         self, claimed: Claimed, failure: Verdict, usage: dict[str, Any], not_before_seconds: int
     ) -> Outcome:
@@ -134,21 +193,24 @@ class Endings:
         await claimed.journal.append(Kind.PARKED, body)
         if claimed.message.session is not None or after_seconds <= IN_PLACE_SECONDS:
             return self._in_place(claimed, next_ms, not_before_seconds)
+        try:
+            await self._dispatch(self._successor(claimed, wake_ms(next_ms, claimed.message.deadline_ms)))
+        except RetryableError as error:
+            return self._store_unavailable(claimed, error, not_before_seconds)
+        return Done(hold_group_seconds=not_before_seconds)
+
+    def _successor(self, claimed: Claimed, not_before_ms: int | None) -> TaskMessage:
+        """The message of the event that was just recorded."""
         seq, head_hash = claimed.journal.head
-        parked = replace(
+        return replace(
             claimed.message,
             seq=seq,
             hash=head_hash,
             attempt=claimed.attempt,
             charged=claimed.charged,
-            not_before_ms=wake_ms(next_ms, claimed.message.deadline_ms),
+            not_before_ms=not_before_ms,
             hops=0,
         )
-        try:
-            await self._dispatch(parked)
-        except RetryableError as error:
-            return self._store_unavailable(claimed, error, not_before_seconds)
-        return Done(hold_group_seconds=not_before_seconds)
 
     def _in_seconds(self, seconds: int) -> int:
         return self._clock.now_ms() + seconds * 1000

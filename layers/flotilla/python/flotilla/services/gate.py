@@ -1,4 +1,4 @@
-"""What decides, before an attempt starts, whether it should: pauses first, then identical work under way.
+"""What decides, before an attempt starts, whether it should: stopped runs first, then pauses, then identical work.
 
 Invariant: of a task that is held here nothing has been run, and its attempts are untouched. The gate
 writes nothing to the task's log; what it says is written, once, by who asked.
@@ -53,6 +53,11 @@ class Answered:
     output: Payload
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The workflow's run that the task belongs to was stopped: it will never start."""
+
+
 class Gate:
     """Decides for the tasks of one process.
 
@@ -69,7 +74,9 @@ class Gate:
         self._clock = clock
         self._random = random
 
-    async def decide(self, spec: AgentSpec, message: TaskMessage, parked: Parked | None) -> Open | Held | Answered:
+    async def decide(
+        self, spec: AgentSpec, message: TaskMessage, parked: Parked | None
+    ) -> Open | Held | Answered | Stopped:
         """Whether an attempt of the message's task may start.
 
         Args:
@@ -80,6 +87,8 @@ class Gate:
         Raises:
             RetryableError: A store that identical work is looked up in did not answer.
         """
+        if message.workflow is not None and await self._pauses.stopped(message.workflow.run):
+            return Stopped()
         held = await self.paused(message, parked)
         if held is not None:
             return held

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from flotilla.errors import CorruptLogError
-from flotilla.events import TaskState, fold
+from flotilla.events import Event, TaskState, fold
 from flotilla.models import Status
 from flotilla.ports import EventLog, ReadModel
 from flotilla.primitives.cursor import cursor_after, position
@@ -41,6 +41,13 @@ class TaskPage(NamedTuple):
 
     tasks: list[TaskState]
     next_cursor: str | None
+
+
+class Listed(NamedTuple):
+    """A task with its log."""
+
+    events: list[Event]
+    state: TaskState
 
 
 class ListService:
@@ -80,7 +87,7 @@ class ListService:
             at_once = missing if candidates.status is wanted.status else max(missing, _ENTRIES_AT_ONCE)
             page = await self._views.list(candidates, limit=min(at_once, room), cursor=cursor)
             entries = [entry for entry in page.items if isinstance(entry, Entry) and entry.tenant == tenant]
-            for entry, state in zip(entries, await self._states(entries), strict=True):
+            for entry, state in zip(entries, await self.states(entries), strict=True):
                 if state is None or not fits(state, wanted):
                     continue
                 tasks.append(state)
@@ -95,21 +102,34 @@ class ListService:
                 break
         return TaskPage(tasks, cursor)
 
-    async def _states(self, entries: Sequence[Entry]) -> Sequence[TaskState | None]:
+    async def states(self, entries: Sequence[Entry]) -> Sequence[TaskState | None]:
+        """The tasks of these entries as their logs say they are; None for one that is gone, or whose log is corrupt.
+
+        Raises:
+            RetryableError: A store did not answer.
+        """
+        return [None if found is None else found.state for found in await self.logs(entries)]
+
+    async def logs(self, entries: Sequence[Entry]) -> Sequence[Listed | None]:
+        """The same with their logs.
+
+        Raises:
+            RetryableError: A store did not answer.
+        """
         room = asyncio.Semaphore(_READS_AT_ONCE)
 
-        async def state(entry: Entry) -> TaskState | None:
+        async def log(entry: Entry) -> Listed | None:
             async with room:
-                return await self._state(entry)
+                return await self._log_of(entry)
 
-        return await asyncio.gather(*(state(entry) for entry in entries))
+        return await asyncio.gather(*(log(entry) for entry in entries))
 
-    async def _state(self, entry: Entry) -> TaskState | None:
+    async def _log_of(self, entry: Entry) -> Listed | None:
         events = await self._log.read(entry.task_id)
         try:
             if self._past is not None:
                 events = await self._past.whole(events, entry)
-            return fold(events) if events else None
+            return Listed(events, fold(events)) if events else None
         except CorruptLogError as error:
             # One log that is broken must not hide all the others of its tenant.
             logger.error("log corrupt, not listed", extra={"task_id": entry.task_id, "error": error.message})

@@ -103,6 +103,7 @@ def _payload(state: TaskState, event: Event, data: dict[str, Any]) -> str:
 def _data(state: TaskState, event: Event, *, told: bool, output: Any) -> dict[str, Any]:
     due_ms = state.due_at_ms if state.next_attempt_ms is None else state.next_attempt_ms
     path = f"/v1/tasks/{state.task_id}"
+    step = state.workflow
     return {
         "id": state.task_id,
         "seq": event.seq,
@@ -120,12 +121,26 @@ def _data(state: TaskState, event: Event, *, told: bool, output: Any) -> dict[st
         "started_at": _time(state.started_at_ms),
         "finished_at": _time(state.finished_at_ms),
         "deadline": _time(state.deadline_ms),
+        "waiting": waiting_view(state),
         "output": output,
         "output_omitted": not told,
         "error": None if state.error is None else state.error.to_json(),
         "usage": state.usage,
         "labels": state.labels,
+        **({} if step is None else {"workflow": {"run": step.run, "step": step.step}}),
         "links": {"self": path, "events": f"{path}/events"},
+    }
+
+
+def waiting_view(state: TaskState) -> dict[str, Any] | None:
+    """What a task waits for, as clients are told; None while it does not."""
+    if state.status is not Status.WAITING:
+        return None
+    return {
+        "for": state.waiting_for,
+        "since": rfc3339(state.head_at_ms),
+        "until": _time(state.waiting_until_ms),
+        "detail": state.waiting_detail,
     }
 
 

@@ -37,12 +37,13 @@ class OpenLogs:
 
     Args:
         log: The event log.
-        past: Finds logs that are no longer in it.
+        past: Finds logs that are no longer in it; None for who adds to none but those of tasks that have not ended,
+            which are kept.
         clock: Tells which logs are old.
         retention_days: How long a finished task's log is promised to be kept.
     """
 
-    def __init__(self, *, log: EventLog, past: PastLogs, clock: Clock, retention_days: int) -> None:
+    def __init__(self, *, log: EventLog, past: PastLogs | None, clock: Clock, retention_days: int) -> None:
         self._log = log
         self._past = past
         self._clock = clock
@@ -60,11 +61,16 @@ class OpenLogs:
             if not live or live[0].seq != 0:
                 return None
             tenant = str(live[0].body.get("tenant"))
-        events = await self._past.find(tenant, task_id, live)
+        events = await self._whole(tenant, task_id, live)
         if events is None:
             return None
         state = fold(events)
         return Found(events, state, open=events == live and (not state.status.terminal or self._is_kept(events[0])))
+
+    async def _whole(self, tenant: str, task_id: str, live: list[Event]) -> list[Event] | None:
+        if self._past is not None:
+            return await self._past.find(tenant, task_id, live)
+        return live if live and live[0].seq == 0 and live[0].body.get("tenant") == tenant else None
 
     async def append(self, event: Event) -> bool:
         """Append `event` to a log that was found open; False where another event holds its place.

@@ -10,7 +10,7 @@ import asyncio
 import logging
 
 from flotilla.clock import Clock
-from flotilla.coordination import Pause, holding
+from flotilla.coordination import Pause, holding, stopped_runs
 from flotilla.errors import RetryableError
 from flotilla.ports import Pauses
 
@@ -42,6 +42,7 @@ class PauseBoard:
         self._ttl_ms = ttl_ms
         self._patience_seconds = patience_seconds
         self._known: list[Pause] = []
+        self._stopped: frozenset[str] = frozenset()
         self._known_by = 0
         self._good_from_ms: int | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -51,9 +52,17 @@ class PauseBoard:
 
     async def hold(self, lane: str, agent: str) -> Pause | None:
         """The pause that holds up this agent on this lane, the widest first; None where it may start."""
+        await self._know()
+        return holding(self._known, lane=lane, agent=agent) if self._known else None
+
+    async def stopped(self, run: str) -> bool:
+        """Whether the workflow's run was stopped, so that none of its tasks may start."""
+        await self._know()
+        return run in self._stopped
+
+    async def _know(self) -> None:
         if not self._fresh():
             await self._refresh()
-        return holding(self._known, lane=lane, agent=agent) if self._known else None
 
     def _fresh(self) -> bool:
         return self._good_from_ms is not None and 0 <= self._clock.now_ms() - self._good_from_ms < self._ttl_ms
@@ -91,7 +100,7 @@ class PauseBoard:
             return
         if number < self._known_by:
             return  # a slow one, overtaken by one that was asked later
-        self._known = found
+        self._known, self._stopped = found, stopped_runs(found)
         self._known_by, self._good_from_ms = number, asked_ms
         if self._down:
             logger.info("pauses are known again")

@@ -23,12 +23,14 @@ from flotilla.errors import CorruptLogError, RetryableError
 from flotilla.events import Event, Kind, TaskState, fold
 from flotilla.models import ErrorInfo, Status
 from flotilla.ports import EventLog, ReadModel
+from flotilla.primitives.budget import micros_of
 from flotilla.primitives.cause import cause_of
 from flotilla.primitives.retention import came_late
-from flotilla.read_model import Entry
+from flotilla.read_model import Entry, Spent
 from flotilla.retention_ports import Kept, RetentionLedger
 from flotilla.services.archive_logs import LogArchiver
 from flotilla.services.watch import look_at_ms
+from flotilla.workflows.order import is_run
 
 logger = logging.getLogger("flotilla.projector")
 
@@ -50,7 +52,6 @@ def settled(events: Sequence[Event]) -> Sequence[Event]:
 
 def entry_of(state: TaskState) -> Entry:
     """What the read model says of a task. Of a log that is `settled`; `entry_of_log` does both."""
-    due_ms = state.due_at_ms if state.status is Status.SCHEDULED else state.next_attempt_ms
     entry = Entry(
         task_id=state.task_id,
         tenant=state.tenant,
@@ -63,10 +64,13 @@ def entry_of(state: TaskState) -> Entry:
         head_seq=state.head_seq,
         head_at_ms=state.head_at_ms,
         head_hash=state.head_hash,
-        next_at_ms=due_ms,
+        next_at_ms=_next_at_ms(state),
         finished_at_ms=state.finished_at_ms,
         look_at_ms=look_at_ms(state),
+        is_run=is_run(state.agent),
     )
+    if state.workflow is not None:
+        entry = replace(entry, run=state.workflow.run, step=state.workflow.step, spent=_spent(state))
     if state.status is not Status.DEAD_LETTERED:
         return entry
     error = state.error or _UNKNOWN
@@ -74,6 +78,28 @@ def entry_of(state: TaskState) -> Entry:
     if len(message) > _MESSAGE_CHARACTERS:
         message = message[: _MESSAGE_CHARACTERS - 1] + "…"
     return replace(entry, cause=cause_of(state.agent, error.code, error.message), message=message)
+
+
+def _next_at_ms(state: TaskState) -> int | None:
+    match state.status:
+        case Status.SCHEDULED:
+            return state.due_at_ms
+        case Status.WAITING:
+            return state.waiting_until_ms
+        case _:
+            return state.next_attempt_ms
+
+
+def _spent(state: TaskState) -> Spent | None:
+    usage = state.usage
+    if not usage.get("model_calls"):
+        return None
+    return Spent(
+        usage["model_calls"],
+        usage.get("input_tokens", 0),
+        usage.get("output_tokens", 0),
+        micros_of(usage.get("cost_usd", 0.0)),
+    )
 
 
 def entry_of_log(events: Sequence[Event]) -> Entry:

@@ -29,6 +29,7 @@ from flotilla.errors import RetryableError
 from flotilla.ports import EventLog, LaneDepths, ReadModel, Watchlist
 from flotilla.read_model import Entry, EntryFilter, SweepMark, Watched
 from flotilla.services.dispatch import Dispatch
+from flotilla.services.run_remains import RunRemains
 from flotilla.services.stuck import Backlogs, Look, StuckTasks
 
 logger = logging.getLogger("flotilla.reconciler")
@@ -88,6 +89,7 @@ class Reconciler:
         depths: Tells of lanes that are behind.
         lane_names: The lanes there are.
         clock: Tells what is overdue.
+        remains: Clears up behind runs of workflows; None where there are none.
     """
 
     def __init__(
@@ -100,11 +102,13 @@ class Reconciler:
         depths: LaneDepths,
         lane_names: Collection[str],
         clock: Clock,
+        remains: RunRemains | None = None,
     ) -> None:
         self._log = log
         self._views = views
         self._watchlist = watchlist
         self._dispatch = dispatch
+        self._remains = remains
         self._depths = depths
         self._lane_names = lane_names
         self._clock = clock
@@ -118,6 +122,7 @@ class Reconciler:
             watchlist=self._watchlist,
             dispatch=self._dispatch,
             backlogs=backlogs,
+            remains=self._remains,
             clock=self._clock,
         )
         run = _Run(self._views, self._watchlist, stuck, backlogs, self._clock)
@@ -221,7 +226,8 @@ class _Run:
         for entry in entries:
             if entry.look_at_ms is not None:
                 continue
-            if not sweep.last and self._backlogs.known(entry.lane) and await self._backlogs.busy(entry.lane):
+            waits = not sweep.last and not entry.is_run and self._backlogs.known(entry.lane)
+            if waits and await self._backlogs.busy(entry.lane):
                 continue  # the next sweep has it again
             found.append(Watched(entry.task_id, entry.tenant, entry.created_at_ms, entry.head_seq))
         return found

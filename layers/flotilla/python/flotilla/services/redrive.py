@@ -62,7 +62,7 @@ class RedriveService:
         logs: Finds logs and adds to them.
         dispatch: Sends the messages.
         claim_check: Takes large corrected inputs.
-        catalog: The deployed agents.
+        catalog: What may be run: the deployed agents and, as if they were some, the workflows (`runs.with_runs`).
         lanes: The deployed lanes.
         clock: Dates the events.
     """

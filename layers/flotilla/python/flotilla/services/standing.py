@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from flotilla.events import Event, Kind, TaskState
+from flotilla.events.waits import WaitEnd
 from flotilla.models import Payload, TaskMessage
 
 
@@ -31,6 +32,7 @@ class Standing:
         attempt: Number of the newest attempt.
         charged: Attempts that count against `max_attempts`, one that was just lost included.
         steps: What earlier attempts recorded.
+        waits: How their waits ended.
         lost: The attempt that ended with its process, and its worker.
         parked: What the task waits for.
     """
@@ -44,6 +46,7 @@ class Standing:
     steps: dict[str, Payload]
     lost: dict[str, Any] | None = None
     parked: Parked | None = None
+    waits: Mapping[str, WaitEnd] = field(default_factory=dict)
 
 
 def standing_of_message(message: TaskMessage) -> Standing:
@@ -77,4 +80,5 @@ def standing_of_log(state: TaskState, events: Sequence[Event]) -> Standing:
         steps=state.steps,
         lost={"attempt": state.attempt, "worker": state.worker} if state.attempt_lost() else None,
         parked=Parked(str(head.body.get("reason")), head.at_ms) if head.kind is Kind.PARKED else None,
+        waits=state.waits,
     )

@@ -1,13 +1,16 @@
 """Looks after one task that should have shown a sign of life, and sends its message again if it is stuck.
 
     the log says ──┬─ it has ended, or waits for no message: off the watchlist
+                   ├─ a run that has ended left tasks: these are ended, until none is left
                    ├─ more than the read model does: the entry is brought up to it
                    ├─ it goes on: looked after when it would be stuck
                    └─ nothing since its time: message sent again, looked after later and later
 
-Invariant: decides by the log alone, read just before, and writes no event. Sending a message that was
-not lost is harmless (deduplication, the conditional start), so two may do this at once, and either may
-die anywhere: the task stays on the watchlist until one of them has said when to look again.
+A run of a workflow is sent as any task is: Step Functions says whether it goes on, or how it ended.
+
+Invariant: decides by the log alone, read just before, and writes no event of a task that goes on. Sending a message
+that was not lost is harmless (deduplication, the conditional start), so two may do this at once, and either may die
+anywhere: the task stays on the watchlist until one of them has said when to look again.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ from flotilla.ports import EventLog, LaneDepths, ReadModel, Watchlist
 from flotilla.read_model import Watched
 from flotilla.services.dispatch import Dispatch, message_for
 from flotilla.services.project import entry_of_log
+from flotilla.services.run_remains import RunRemains
+from flotilla.services.run_state import leaves_tasks
 from flotilla.services.watch import overdue_at_ms
+from flotilla.workflows.order import is_run
 
 logger = logging.getLogger("flotilla.reconciler")
 
@@ -40,6 +46,9 @@ Where less waits, sending all of it again adds about as much at the worst."""
 LOOKS_AT_A_BUSY_LANE = 6
 """So often a stuck task is left to its lane's backlog, about half a day. Then its message is sent all the same."""
 
+CLEARING_SECONDS = 20
+"""As long as one look clears up behind a run; the rest is for the next."""
+
 RETRY_SECONDS = 120
 """Until a task is looked after again for which a store did not answer."""
 
@@ -49,6 +58,7 @@ class Look(StrEnum):
 
     Attributes:
         GOES_ON: It has ended, or is not stuck, or not yet.
+        CLEARED: It is a run that has ended, and what it left was ended too, as far as there was time.
         SENT: It was sent its message again.
         PUT_OFF: Its lane's backlog may be all that is the matter.
         FAILED: A store did not answer.
@@ -56,6 +66,7 @@ class Look(StrEnum):
     """
 
     GOES_ON = "goes_on"
+    CLEARED = "cleared"
     SENT = "sent"
     PUT_OFF = "put_off"
     FAILED = "failed"
@@ -106,6 +117,7 @@ class StuckTasks:
         watchlist: Told when to look again.
         dispatch: Sends the messages.
         backlogs: Tells of lanes that are behind.
+        remains: Clears up behind runs of workflows; None where there are none.
         clock: Tells what is overdue.
     """
 
@@ -118,12 +130,14 @@ class StuckTasks:
         dispatch: Dispatch,
         backlogs: Backlogs,
         clock: Clock,
+        remains: RunRemains | None = None,
     ) -> None:
         self._log = log
         self._views = views
         self._watchlist = watchlist
         self._dispatch = dispatch
         self._backlogs = backlogs
+        self._remains = remains
         self._clock = clock
 
     async def look(self, watched: Watched) -> Look:
@@ -155,6 +169,8 @@ class StuckTasks:
         except CorruptLogError as error:
             logger.error("log corrupt", extra={"task_id": watched.task_id, "error": error.message})
             return await self._later(watched, Look.HOPELESS)
+        if self._remains is not None and leaves_tasks(state):
+            return await self._cleared(watched, events, self._remains)
         overdue_ms = overdue_at_ms(state)
         if overdue_ms is None or overdue_ms > self._clock.now_ms():
             await self._watchlist.look_again(watched, overdue_ms)
@@ -171,6 +187,9 @@ class StuckTasks:
         return replace(watched, head_seq=entry.head_seq, looks=0)
 
     async def _stuck(self, watched: Watched, state: TaskState) -> Look:
+        if is_run(state.agent):
+            await self._dispatch(message_for(state))
+            return await self._later(watched, Look.SENT, state.deadline_ms)
         extra = {"task_id": state.task_id, "status": state.status.value, "lane": state.lane, "looks": watched.looks}
         if not self._backlogs.known(state.lane):
             logger.error("a task waits for a lane that is not there", extra=extra)
@@ -181,9 +200,20 @@ class StuckTasks:
         logger.warning("message sent again", extra=extra)
         return await self._later(watched, Look.SENT)
 
-    async def _later(self, watched: Watched, look: Look) -> Look:
-        """Look again, later each time."""
+    async def _cleared(self, watched: Watched, events: list[Event], remains: RunRemains) -> Look:
+        now_ms = self._clock.now_ms()
+        if await remains.clear(events, give_up_ms=now_ms + CLEARING_SECONDS * 1000):
+            await self._watchlist.look_again(watched, None)
+        else:
+            await self._watchlist.look_again(watched, now_ms + RETRY_SECONDS * 1000)
+        return Look.CLEARED
+
+    async def _later(self, watched: Watched, look: Look, deadline_ms: int | None = None) -> Look:
+        """Look again, later each time; no later than at a deadline that is yet to come."""
         wait = min(FIRST_WAIT_SECONDS * 2 ** min(watched.looks, 10), LONGEST_WAIT_SECONDS)
-        at_ms = self._clock.now_ms() + wait * 1000
+        now_ms = self._clock.now_ms()
+        at_ms = now_ms + wait * 1000
+        if deadline_ms is not None and deadline_ms > now_ms:
+            at_ms = min(at_ms, deadline_ms)
         await self._watchlist.look_again(replace(watched, looks=watched.looks + 1), at_ms)
         return look

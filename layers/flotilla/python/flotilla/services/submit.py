@@ -19,7 +19,7 @@ from flotilla.agents.catalog import AgentSpec
 from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, FlotillaError, IdempotencyKeyReusedError, RetryableError
 from flotilla.events import GENESIS_HASH, Event, Kind, TaskState, chain, fold
-from flotilla.models import Payload, TaskBudgets, canonical_json
+from flotilla.models import Payload, TaskBudgets, WorkflowStep, canonical_json
 from flotilla.ports import EventLog
 from flotilla.primitives.budget import micros_of
 from flotilla.services.claim_check import ClaimCheck
@@ -32,13 +32,14 @@ _ID_CHARACTERS = 32
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """Where a task comes from that another one submitted.
+    """Where a task comes from that another one submitted, or a workflow's state asked for.
 
     Attributes:
         task_id: The task's own id, which follows from its parent: whoever submits it again finds it.
         root: The task at the top.
         depth: How many tasks are above it.
         budgets: What its parent's calls count against, and so its own too.
+        workflow: The state that waits for how it ends.
     """
 
     task_id: str
@@ -46,6 +47,7 @@ class Descent:
     root: str
     depth: int
     budgets: TaskBudgets
+    workflow: WorkflowStep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Submission:
         held: Why no new task is accepted now; one that was accepted before is answered all the same.
         budget_micros: What it may cost with all below it, in millionths of a dollar; None takes the agent's own.
         descent: None for a client's.
+        lane_asked: The lane is the client's own choice. Recorded of runs of workflows, whose states have lanes too.
+        task_id: The task's id, where it follows from the idempotency key in another way than a task's.
     """
 
     tenant: str
@@ -82,6 +86,8 @@ class Submission:
     trace: str | None = None
     budget_micros: int | None = None
     descent: Descent | None = None
+    lane_asked: bool = False
+    task_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,8 @@ class SubmitService:
     def _task_id(self, submission: Submission) -> str:
         if submission.descent is not None:
             return submission.descent.task_id
+        if submission.task_id is not None:
+            return submission.task_id
         if submission.idempotency_key is None:
             return "tsk_" + self._new_id()
         return task_id_for(submission.tenant, submission.idempotency_key)
@@ -216,7 +224,7 @@ class SubmitService:
         if submission.held is not None:
             await self._only_if_accepted(task_id, submission, submission.held)
         payload = await self._claim_check.check_in(submission.tenant, task_id, submission.input)
-        event = self._accepted_event(task_id, payload, submission)
+        event = accepted_event(task_id, payload, submission, self._clock.now_ms())
         existing = await self._log.append(event)
         if existing is None:
             return _Recorded(Accepted(fold([event]), replayed=False), unsent=True)
@@ -226,42 +234,6 @@ class SubmitService:
         if submission.idempotency_key is None or await self._log.head(task_id) is None:
             raise refusal
 
-    def _accepted_event(self, task_id: str, payload: Payload, submission: Submission) -> Event:
-        body: dict[str, Any] = {
-            "tenant": submission.tenant,
-            "agent": submission.agent.name,
-            "agent_version": submission.agent.version,
-            "lane": submission.lane,
-            "input": payload.to_json(),
-            "max_attempts": submission.max_attempts or submission.agent.max_attempts,
-            "fingerprint": fingerprint(submission.request),
-            "request_id": submission.request_id,
-        }
-        # Absent rather than null: every byte of an event is stored and, past 1 KB, paid for.
-        optional = {
-            "session": submission.session,
-            "due_at_ms": submission.due_at_ms,
-            "deadline_ms": submission.deadline_ms,
-            "webhook": submission.webhook,
-            "labels": submission.labels or None,
-            "trace": submission.trace,
-            "budgets": _budgets(task_id, submission) or None,
-        }
-        if submission.descent is not None:
-            descent = submission.descent
-            optional |= {"parent": descent.parent, "root": descent.root, "depth": descent.depth}
-        body.update({name: value for name, value in optional.items() if value is not None})
-        return chain(
-            task_id=task_id,
-            seq=0,
-            kind=Kind.ACCEPTED,
-            at_ms=self._clock.now_ms(),
-            actor=submission.actor,
-            attempt=0,
-            body=body,
-            prev_hash=GENESIS_HASH,
-        )
-
     async def _replayed(self, first: Event, repeated: Event) -> _Recorded:
         if first.body["fingerprint"] != repeated.body["fingerprint"]:
             raise IdempotencyKeyReusedError("this Idempotency-Key was used with another request")
@@ -269,6 +241,54 @@ class SubmitService:
         # Where nothing has happened since event 0, the call that wrote it may have died before it sent the
         # message. Sending again is harmless where it did not.
         return _Recorded(Accepted(state, replayed=True), unsent=state.head_kind is Kind.ACCEPTED)
+
+
+def accepted_event(task_id: str, payload: Payload, submission: Submission, at_ms: int) -> Event:
+    """Event 0 of a task.
+
+    Args:
+        task_id: The task.
+        payload: Its input.
+        submission: The request for it.
+        at_ms: When it is accepted.
+    """
+    body: dict[str, Any] = {
+        "tenant": submission.tenant,
+        "agent": submission.agent.name,
+        "agent_version": submission.agent.version,
+        "lane": submission.lane,
+        "input": payload.to_json(),
+        "max_attempts": submission.max_attempts or submission.agent.max_attempts,
+        "fingerprint": fingerprint(submission.request),
+        "request_id": submission.request_id,
+    }
+    # Absent rather than null: every byte of an event is stored and, past 1 KB, paid for.
+    optional: dict[str, Any] = {
+        "session": submission.session,
+        "due_at_ms": submission.due_at_ms,
+        "deadline_ms": submission.deadline_ms,
+        "webhook": submission.webhook,
+        "labels": submission.labels or None,
+        "trace": submission.trace,
+        "budgets": _budgets(task_id, submission) or None,
+        "lane_asked": submission.lane_asked or None,
+    }
+    if submission.descent is not None:
+        descent = submission.descent
+        step = descent.workflow
+        optional |= {"parent": descent.parent, "root": descent.root, "depth": descent.depth}
+        optional["workflow"] = None if step is None else step.to_json()
+    body.update({name: value for name, value in optional.items() if value is not None})
+    return chain(
+        task_id=task_id,
+        seq=0,
+        kind=Kind.ACCEPTED,
+        at_ms=at_ms,
+        actor=submission.actor,
+        attempt=0,
+        body=body,
+        prev_hash=GENESIS_HASH,
+    )
 
 
 def _budgets(task_id: str, submission: Submission) -> list[list[Any]]:

@@ -16,6 +16,7 @@ from flotilla.errors import AttemptRevokedError, ParkedError
 from flotilla.models import TaskMessage
 from flotilla.services.gate import PAUSED, Gate
 from flotilla.services.journal import Journal
+from flotilla.services.suspension import Suspension
 
 _LOOK_MS = 1000
 
@@ -29,14 +30,25 @@ class Supervision:
         message: The task's message.
         clock: Tells the time.
         started_ms: When the gate let the attempt start. Loading its agent and input may have taken long since.
+        suspension: Whether the attempt has come to wait.
     """
 
-    def __init__(self, *, gate: Gate, journal: Journal, message: TaskMessage, clock: Clock, started_ms: int) -> None:
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        journal: Journal,
+        message: TaskMessage,
+        clock: Clock,
+        started_ms: int,
+        suspension: Suspension | None = None,
+    ) -> None:
         self._gate = gate
         self._journal = journal
         self._message = message
         self._clock = clock
         self._looked_ms = started_ms
+        self._suspension = suspension or Suspension()
         self._ended = False
 
     def end(self) -> None:
@@ -57,9 +69,11 @@ class Supervision:
 
         Raises:
             AttemptRevokedError: The attempt is over, or its task is no longer its own.
+            SuspendedError: The attempt has come to wait for a signal.
             ParkedError: The task was paused.
         """
         self.running()
+        self._suspension.check()
         await self._journal.confirm()
         now_ms = self._clock.now_ms()
         if now_ms - self._looked_ms >= _LOOK_MS:

@@ -25,6 +25,19 @@ from flotilla.models import TaskBudgets, task_budgets
 RUN_AGENT = "workflow:"
 """What stands before a workflow's name where a task has its agent's: a run is a task that Step Functions does."""
 
+MAX_RUN_INPUT_BYTES = 131_072
+"""Of a run's input as JSON: with what else an execution is handed it must fit 256 KiB, and states hand it on."""
+
+
+def is_run(agent: str) -> bool:
+    """Whether a task of this agent is a run of a workflow."""
+    return agent.startswith(RUN_AGENT)
+
+
+def workflow_of(agent: str) -> str:
+    """The workflow of a run, by the name that stands for its agent."""
+    return agent.removeprefix(RUN_AGENT)
+
 
 @dataclass(frozen=True, slots=True)
 class RunHeader:
@@ -44,6 +57,7 @@ class RunHeader:
     run: str
     tenant: str
     name: str
+    lane: str | None = None
     depth: int = 0
     root: str | None = None
     deadline_ms: int | None = None
@@ -58,6 +72,7 @@ class RunHeader:
             "run": self.run,
             "tenant": self.tenant,
             "name": self.name,
+            "lane": self.lane,
             "depth": self.depth,
             "root": self.root,
             "deadline_ms": self.deadline_ms,
@@ -84,6 +99,7 @@ _HEADER_TYPES: dict[str, Any] = {
     "run": str,
     "tenant": str,
     "name": str,
+    "lane": str | None,
     "depth": int,
     "root": str | None,
     "deadline_ms": int | None,

@@ -1,0 +1,1 @@
+"""The recorder: how executions of workflows ended, into the event log."""

@@ -1,0 +1,1 @@
+"""Adapters for AWS Step Functions."""
