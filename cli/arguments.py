@@ -49,13 +49,13 @@ def read_input(members: Sequence[str], document: str | None) -> Any:
     return value
 
 
-def read_document(document: str) -> Any:
-    """A whole input: JSON, `@FILE` that holds it, or `-` for standard input.
+def read_document(document: str, option: str = "--input") -> Any:
+    """A whole input, or what another option takes: JSON, `@FILE` that holds it, or `-` for standard input.
 
     Raises:
         InputError: It cannot be read.
     """
-    return _json(_text("@-" if document == "-" else document), "--input")
+    return _json(_text("@-" if document == "-" else document), option)
 
 
 def read_labels(labels: Sequence[str]) -> dict[str, str]:

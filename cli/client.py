@@ -41,6 +41,10 @@ class TaskError(TypedDict):
     retryable: bool
 
 
+Waiting = TypedDict("Waiting", {"for": str, "since": str, "until": str | None, "detail": Any})
+"""What a task waits for."""
+
+
 class Task(TypedDict):
     """A task as the API shows it; what is listed here is what the command uses."""
 
@@ -58,6 +62,7 @@ class Task(TypedDict):
     budget_usd: NotRequired[float | None]
     started_at: str | None
     finished_at: str | None
+    waiting: NotRequired[Waiting | None]
     output: Any
     error: TaskError | None
     usage: dict[str, Any]
@@ -254,6 +259,14 @@ class FlotillaClient(Calls):
             ApiError: As `task`.
         """
         return await self._act(task_id, "cancel")
+
+    async def signal(self, task_id: str, name: str, payload: Any) -> Task:
+        """Give a task the signal that it waits for; the same again is harmless.
+
+        Raises:
+            ApiError: It does not wait for it, was given another payload before, or as `task`.
+        """
+        return await self._act(task_id, "signal", {"name": name, "payload": payload})
 
     async def redrive(self, task_id: str, value: Any = None, *, corrected: bool = False) -> Task:
         """Give a dead-lettered task a fresh start; any other stays as it is.

@@ -59,6 +59,10 @@ async def run(options: argparse.Namespace, client: FlotillaClient, console: Cons
             _print_json(tasks) if options.json else show_tasks(console, tasks)
         case "cancel":
             return await _cancel(options, client, console)
+        case "signal":
+            payload = None if options.payload is None else read_document(options.payload, "--payload")
+            task = await client.signal(options.task_id, options.name, payload)
+            _print_json(task) if options.json else show_task(console, task)
         case "agents":
             agents = await client.agents()
             _print_json(agents) if options.json else show_agents(console, agents)

@@ -89,6 +89,11 @@ def _add_tasks(commands: argparse._SubParsersAction[argparse.ArgumentParser], sh
     cancel = commands.add_parser("cancel", parents=[shared], help="cancel tasks: none of them commits a result")
     cancel.add_argument("task_ids", nargs="+", metavar="task_id")
 
+    signal = commands.add_parser("signal", parents=[shared], help="give a task the signal that it waits for")
+    signal.add_argument("task_id")
+    signal.add_argument("name", help="as the task waits for it, e.g. decision")
+    signal.add_argument("--payload", metavar="JSON", help="what comes with it, or @FILE that holds it (default: null)")
+
     verify = commands.add_parser(
         "verify", parents=[shared], help="check that logs are whole: no event altered, left out or put in"
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.workflows import MapCount, Run, Seen, Step
+from cli.workflows import MapCount, Run, Seen, Step, seconds_of
 
 STATUS_STYLES = {
     "succeeded": "green",
@@ -162,9 +161,9 @@ def map_counted(of: MapCount) -> str:
 
 def elapsed_of(seen: Seen) -> float | None:
     """For how many seconds the run had been running when it was seen; None where nothing tells."""
-    began = _seconds(seen.run["created_at"])
+    began = seconds_of(seen.run["created_at"])
     finished = seen.run["finished_at"]
-    until = _seconds(finished) if finished else seen.at
+    until = seconds_of(finished) if finished else seen.at
     return None if began is None or until is None else max(0.0, until - began)
 
 
@@ -176,13 +175,6 @@ def for_a_person(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole // 60 % 60:02} min"
-
-
-def _seconds(time: str) -> float | None:
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except ValueError:
-        return None
 
 
 def _sign(status: str, *, plain: bool) -> str:

@@ -20,6 +20,7 @@ _STATUS_STYLES = {
     "cancelled": "red",
     "retrying": "yellow",
     "parked": "yellow",
+    "waiting": "yellow",
 }
 _COMMON_TO_EVENTS = frozenset({"seq", "kind", "at", "actor", "attempt", "hash", "prev_hash"})
 _HASH_CHARACTERS = 8
@@ -41,6 +42,12 @@ def show_task(console: Console, task: Task) -> None:
         if task.get(name) is None and name in ("due_at", "deadline"):
             continue
         grid.add_row(name, str(task.get(name) or ""))
+    waiting = task.get("waiting")
+    if waiting:
+        until = f" until {waiting['until']}" if waiting["until"] else ""
+        grid.add_row("waiting", Text(f"for {waiting['for']} since {waiting['since']}{until}", style="yellow"))
+        if waiting["detail"] is not None:
+            grid.add_row("", Text(json.dumps(waiting["detail"], ensure_ascii=False)))
     error = task.get("error")
     if error:
         grid.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))
@@ -79,7 +86,10 @@ def show_tasks(console: Console, tasks: Sequence[Task]) -> None:
         table.add_column(heading, overflow="fold")
     for task in tasks:
         error = task.get("error")
+        waiting = task.get("waiting")
         last = f"{error['code']}: {error['message']}" if error else str(task.get("due_at") or "")
+        if waiting:
+            last = f"waits for {waiting['for']}" + (f" until {waiting['until']}" if waiting["until"] else "")
         status = Text(task["status"], style=_STATUS_STYLES.get(task["status"], ""))
         table.add_row(task["id"], status, task["agent"], task["created_at"], Text(last))
     console.print(table, markup=False)

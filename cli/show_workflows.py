@@ -19,6 +19,8 @@ from cli.workflows import Run, Seen
 
 _ID_CHARACTERS = len("wfl_") + 32
 _STATUS_CHARACTERS = len("dead_lettered")
+_RUN_STATUS_CHARACTERS = len("succeeded")
+_SHORT_TIME = slice(len("2026-"), len("2026-11-21T09:00"))
 _COMMON_TO_EVENTS = frozenset(
     {"seq", "kind", "at", "actor", "attempt", "hash", "prev_hash", "task_id", "step", "workflow_id", "tenant"}
 )
@@ -34,6 +36,9 @@ def show_run(console: Console, run: Run) -> None:
     for name in ("created_at", "finished_at", "deadline", "output_url"):
         if run.get(name):
             grid.add_row(name, str(run.get(name)))
+    for step in run.get("steps", []):
+        if step["status"] == "waiting" and step["task_ids"]:
+            grid.add_row("waits", f"{step['name']}: {step['task_ids'][0]}")
     labels = run.get("labels")
     if labels:
         grid.add_row("labels", " ".join(f"{name}={text}" for name, text in labels.items()))
@@ -43,7 +48,7 @@ def show_run(console: Console, run: Run) -> None:
     usage = ", ".join(
         f"{name} {dollars(value) if name.endswith('_usd') else value}"
         for name, value in (run.get("usage") or {}).items()
-        if value and not isinstance(value, list | dict)
+        if value and name != "complete"
     )
     if usage:
         grid.add_row("usage", usage)
@@ -54,25 +59,23 @@ def show_run(console: Console, run: Run) -> None:
 
 def show_runs(console: Console, runs: Sequence[Run]) -> None:
     """Print runs, a line each. The id is never cut: it is what one types next."""
-    table = _table("run", "status")
-    for heading in ("workflow", "created_at", "finished_at", "error"):
-        table.add_column(heading, overflow="fold")
+    table = _table("run", _RUN_STATUS_CHARACTERS)
+    table.add_column("created", no_wrap=True)
+    table.add_column("workflow", overflow="fold")
+    failed = any(run.get("error") for run in runs)
+    if failed:
+        table.add_column("error", overflow="fold")
     for run in runs:
         error = run.get("error")
-        table.add_row(
-            run["id"],
-            Text(run["status"], style=STATUS_STYLES.get(run["status"], "")),
-            run["workflow"],
-            run["created_at"],
-            run.get("finished_at") or "",
-            f"{error['code']}: {error['message']}" if error else "",
-        )
+        status = Text(run["status"], style=STATUS_STYLES.get(run["status"], ""))
+        cells: list[str | Text] = [run["id"], status, _short_time(run["created_at"]), run["workflow"]]
+        table.add_row(*cells, *([f"{error['code']}: {error['message']}" if error else ""] if failed else []))
     console.print(table, markup=False)
 
 
 def show_run_tasks(console: Console, tasks: Sequence[Task]) -> None:
     """Print the tasks of a run, a line each, with the step that asked for each."""
-    table = _table("task", "status")
+    table = _table("task", _STATUS_CHARACTERS)
     table.add_column("step", overflow="fold", min_width=12)
     table.add_column("error", overflow="fold")
     for task in tasks:
@@ -88,8 +91,7 @@ def show_run_tasks(console: Console, tasks: Sequence[Task]) -> None:
 
 def step_of(task: Any) -> str:
     """The step that asked for a task."""
-    workflow = task.get("workflow")
-    return str((workflow.get("step") if isinstance(workflow, dict) else task.get("step")) or "")
+    return str((task.get("workflow") or {}).get("step") or "")
 
 
 def show_story(console: Console, events: Sequence[Any]) -> None:
@@ -106,12 +108,16 @@ def show_story(console: Console, events: Sequence[Any]) -> None:
             console.print(details, no_wrap=True, overflow="ellipsis", highlight=False)
 
 
+def _short_time(time: str) -> str:
+    return time[_SHORT_TIME].replace("T", " ")
+
+
 def _whose(event: Any) -> str:
     return str(event.get("step") or "the run")
 
 
-def _table(identifier: str, status: str) -> Table:
+def _table(identifier: str, status_characters: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(identifier, no_wrap=True, min_width=_ID_CHARACTERS)
-    table.add_column(status, no_wrap=True, min_width=_STATUS_CHARACTERS)
+    table.add_column("status", no_wrap=True, min_width=status_characters)
     return table

@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.console import Console, Group
 from rich.live import Live
 
-from cli.run_tree import WIDE_CHARACTERS, counted, elapsed_of, map_counted, tree
+from cli.run_tree import WIDE_CHARACTERS, branches, counted, elapsed_of, map_counted, tree
 from cli.workflows import MapCount, Run, Seen, Step
 
 _DRAWN_A_SECOND = 4
@@ -41,20 +41,23 @@ class LiveBoard:
         self._monotonic = monotonic
         self._run: Run | None = None
         self._began: float | None = None
+        self._took: float | None = None
 
     def show(self, seen: Seen) -> None:
         """See `Board.show`."""
         elapsed = elapsed_of(seen)
-        # The first look decides, and only the end corrects it: the deployment says the time in whole seconds.
-        if elapsed is not None and (self._began is None or seen.run["finished_at"]):
+        # The first look decides: the deployment says the time in whole seconds.
+        if elapsed is not None and self._began is None:
             self._began = self._monotonic() - elapsed
+        self._took = elapsed if seen.run["finished_at"] else None
         self._run = seen.run
 
     def drawn(self) -> Group:
         """What is to be seen now."""
         if self._run is None:
             return Group()
-        elapsed = None if self._began is None else self._monotonic() - self._began
+        so_far = None if self._began is None else self._monotonic() - self._began
+        elapsed = so_far if self._took is None else self._took
         return tree(self._run, elapsed_seconds=elapsed, plain=self._plain, wide=self._wide)
 
 
@@ -72,10 +75,15 @@ class PlainBoard:
         if run["status"] != self._run_status:
             self._run_status = run["status"]
             self._line(f"{run['id']}  {run['workflow']} {run['status']}")
-        for of in run.get("maps", []):
-            self._say(f"map {of['step']}", _eighth(of), f"  {of['step']}: {map_counted(of)}", silent=not of["total"])
-        for step in run.get("steps", []):
-            self._say(f"step {step['name']}", _gist(step), _told(step), silent=step["status"] == "pending")
+        for branch in branches(run):
+            of = branch.of
+            if isinstance(of, str):
+                continue
+            if "total" in of:
+                line = f"  {of['step']}: {map_counted(of)}"
+                self._say(f"map {of['step']}", _eighth(of), line, silent=not of["total"])
+            else:
+                self._say(f"step {of['name']}", _gist(of), _told(of), silent=of["status"] == "pending")
 
     def _say(self, what: str, gist: str, line: str, *, silent: bool) -> None:
         if not silent and self._said.get(what) != gist:

@@ -67,7 +67,10 @@ async def _run(options: argparse.Namespace, workflows: Workflows, console: Conso
 
 async def _show(options: argparse.Namespace, workflows: Workflows, console: Console, run: Run) -> int:
     if options.wait is not None and run["status"] not in ENDED:
-        run = await workflows.wait(run["id"], timeout_seconds=options.wait)
+        seen = await workflows.wait(run["id"], timeout_seconds=options.wait)
+        if seen.run["status"] in ENDED and not options.json:
+            seen = await workflows.settled(seen)
+        run = seen.run
     _print_json(run) if options.json else show_run(console, run)
     if options.wait is None or run["status"] == "succeeded":
         return 0

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, NotRequired, TypedDict, final
 
@@ -24,6 +25,9 @@ ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "expired"
 
 _BETWEEN_POLLS_SECONDS = 0.2
 _BETWEEN_LOOKS_SECONDS = 0.5
+_SETTLING_SECONDS = 1.5
+"""After its end a run's last tasks may not be among its steps yet: these follow from the log, a second or so behind."""
+
 _LOOKING_PART = 0.2
 """Of the time of whoever watches: a run of many tasks takes the API longer to tell of, and is asked for less often."""
 
@@ -166,23 +170,32 @@ class Workflows:
         response = await self._calls.call("GET", f"/v1/workflows/{segment(run_id)}", headers=headers)
         return Seen(json_of(response), _answered_at(response))
 
-    async def wait(self, run_id: str, *, timeout_seconds: float) -> Run:
+    async def wait(self, run_id: str, *, timeout_seconds: float) -> Seen:
         """Poll until the run ends; after `timeout_seconds` answer with the run as it is then."""
         give_up = self._monotonic() + timeout_seconds
         while True:
             left = give_up - self._monotonic()
-            run = (await self.find(run_id, wait_seconds=max(0, int(left)))).run
-            if run["status"] in ENDED or self._monotonic() >= give_up:
-                return run
+            seen = await self.find(run_id, wait_seconds=max(0, int(left)))
+            if seen.run["status"] in ENDED or self._monotonic() >= give_up:
+                return seen
             await self._sleep(_BETWEEN_POLLS_SECONDS)
 
+    async def settled(self, seen: Seen) -> Seen:
+        """A run that was seen as it had ended, when its steps have caught up with it."""
+        finished = seconds_of(seen.run["finished_at"] or "")
+        if seen.at is not None and finished is not None and seen.at - finished >= _SETTLING_SECONDS:
+            return seen
+        await self._sleep(_SETTLING_SECONDS)
+        return await self.find(seen.run["id"])
+
     async def follow(self, run_id: str) -> AsyncIterator[Seen]:
-        """The run again and again, until it has ended; the last is as it ended."""
+        """The run again and again, until it has ended; the last is as it ended, with all its steps."""
         while True:
             began = self._monotonic()
             seen = await self.find(run_id)
             yield seen
             if seen.run["status"] in ENDED:
+                yield await self.settled(seen)
                 return
             took = self._monotonic() - began
             await self._sleep(max(_BETWEEN_LOOKS_SECONDS, took * (1 - _LOOKING_PART) / _LOOKING_PART))
@@ -210,6 +223,14 @@ class Workflows:
         wanted = {name: value for name, value in filters.items() if value is not None}
         page = {"limit": str(min(at_most, _LARGEST_PAGE))}
         return await self._calls.pages(path, parameters=wanted | page, at_most=at_most)
+
+
+def seconds_of(time: str) -> float | None:
+    """A time of the API's in seconds since 1970; None where it is none."""
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except ValueError:
+        return None
 
 
 def _answered_at(response: httpx.Response) -> float | None:

@@ -113,6 +113,7 @@ class ApiStack(FunctionsStack):
                 **environment.event_bus(self.fleet),
                 **environment.state_machines(self.fleet),
                 **environment.decisions(state),
+                **environment.public_url(self.fleet),
                 "FLOTILLA_DEFAULT_LANE": self.fleet.default_lane,
             },
             statements=[

@@ -131,6 +131,11 @@ def decisions(state: StateStack) -> Environment:
     return {"FLOTILLA_DECISIONS_SECRET": state.decisions_name}
 
 
+def public_url(fleet: Fleet) -> Environment:
+    """Where people reach the API, where that is not its own address."""
+    return {} if fleet.api.public_url is None else {"FLOTILLA_API_URL": fleet.api.public_url}
+
+
 def api_url(fleet: Fleet, place: Place, own_url: str) -> Environment:
     """Where people reach the API, for links that are sent to them.
 
@@ -139,7 +144,7 @@ def api_url(fleet: Fleet, place: Place, own_url: str) -> Environment:
         place: Says whether the address is known as the app is synthesized.
         own_url: The API's own, without a slash at its end.
     """
-    return {"FLOTILLA_API_URL": fleet.api.public_url or own_url} if place.knows_addresses else {}
+    return ({"FLOTILLA_API_URL": own_url} if place.knows_addresses else {}) | public_url(fleet)
 
 
 def webhook_deliveries(lanes: LanesStack) -> Environment:

@@ -79,8 +79,7 @@ class WorkflowsStack(FunctionsStack):
             },
             statements=[
                 permissions.append_and_read(state.events),
-                permissions.keep_objects(state.payloads_name),
-                permissions.see_payload_missing(state.payloads_name),
+                permissions.write_objects(state.payloads_name),
                 *workflow_permissions.see_runs(self.fleet.name, self.workflows),
                 # Lambda tells of what it gave up with the function's role.
                 permissions.send([self._unrecorded]),

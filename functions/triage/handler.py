@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from flotilla.agents.catalog import Catalog
 from flotilla.clock import SystemClock
 from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.dynamo.views import DynamoReadModel
 from flotilla.models import Delivery
 from flotilla.primitives.ladder import Ladder
 from flotilla.runtime import clients, logging, threads
+from flotilla.runtime.metrics import EmbeddedMetrics
 from flotilla.runtime.settings import TriageSettings
 from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.scheduler.schedules import EventBridgeSchedules
+from flotilla.services.bridge import Bridge
+from flotilla.services.callbacks import Callbacks
+from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
-from flotilla.services.triage import DeadMessage, TriageService
+from flotilla.services.triage import DeadMessage, Orders, TriageService
 from flotilla.sqs.delays import SqsDelays
 from flotilla.sqs.lanes import SqsLaneReceipts, SqsLanes
+from flotilla.stepfunctions.task_tokens import StepFunctionsTaskTokens
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -50,6 +56,7 @@ class Triage:
         self._read_model = DynamoReadModel(clients.dynamodb(), settings.views_table, self._aws)
         self._payloads = S3PayloadStore(clients.s3, settings.payloads_bucket, self._aws)
         self._random = random.Random()
+        self._metrics = EmbeddedMetrics(settings.name, self._clock, print)
         schedules = EventBridgeSchedules(
             clients.scheduler,
             group=settings.schedules.group,
@@ -68,6 +75,7 @@ class Triage:
         )
         urls = {name: lane.dlq_url for name, lane in settings.lanes.items()} | {"delays": settings.delays_dlq_url}
         self._sources = {_queue_name(url, "/"): _Source(name, url) for name, url in urls.items()}
+        self._orders = None if settings.state_machines is None else Orders(self._bridge, _catalog)
 
     async def run(self, records: list[dict[str, Any]], actor: str) -> list[str]:
         """Sort out a batch; the ids of the messages to keep."""
@@ -80,12 +88,32 @@ class Triage:
             clock=self._clock,
             random=self._random,
             actor=actor,
+            orders=self._orders,
         )
         # A batch is of one queue.
         source = self._sources[_queue_name(records[0]["eventSourceARN"], ":")]
         receipts = SqsLaneReceipts(clients.sqs(), source.url, source.url, self._aws)
         result = await service.run([_message(record, source.name) for record in records], receipts)
+        self._metrics.flush()
         return [delivery.message_id for delivery in result.again]
+
+    def _bridge(self, lane: str) -> Bridge:
+        claim_check = ClaimCheck(self._payloads, self._settings.inline_payload_bytes)
+        tokens = StepFunctionsTaskTokens(clients.stepfunctions, self._aws)
+        return Bridge(
+            log=self._log,
+            claim_check=claim_check,
+            dispatch=self._dispatch,
+            callbacks=Callbacks(tokens, claim_check, self._metrics),
+            clock=self._clock,
+            lane=lane,
+            lanes=self._settings.lanes.keys(),
+        )
+
+
+@cache
+def _catalog() -> Catalog:
+    return Catalog.deployed()
 
 
 def _queue_name(place: str, separator: str) -> str:

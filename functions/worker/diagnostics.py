@@ -143,6 +143,25 @@ def steps(task: StepsInput, ctx: SyncContext) -> StepsOutput:
     return StepsOutput(attempt=ctx.attempt, runs={name: counters.add(name, 0) for name in names})
 
 
+class WaitInput(Model):
+    """What to wait for."""
+
+    name: str = "decision"
+    timeout_seconds: float | None = None
+
+
+class WaitOutput(BaseModel):
+    """What came with the signal."""
+
+    payload: Any
+
+
+@agent("diagnostics.wait", timeout_seconds=10)
+async def wait(task: WaitInput, ctx: Context) -> WaitOutput:
+    """Wait for a signal."""
+    return WaitOutput(payload=await ctx.wait_for(task.name, timeout_seconds=task.timeout_seconds))
+
+
 class EffectInput(Model):
     """Where to make an effect, and what to suffer on the way.
 

@@ -10,9 +10,22 @@ import pytest
 from flotilla.events import Kind
 from flotilla.models import Status
 from flotilla.ports import Archive, ReadModel, Watchlist
-from flotilla.read_model import DeadFilter, Entry, EntryFilter, Watched
+from flotilla.read_model import DeadFilter, Entry, EntryFilter, RunFilter, Spent, Watched
 from flotilla.retention_ports import ArchiveScan, EntryMender, Mended, Standing
-from tests.contracts.read_model import DEAD, NOW_MS, PARKED, QUEUED, SUCCEEDED, dead_letters, get, listed, put
+from tests.contracts.read_model import (
+    DEAD,
+    NOW_MS,
+    PARKED,
+    QUEUED,
+    RUN,
+    STEP,
+    SUCCEEDED,
+    dead_letters,
+    get,
+    listed,
+    of_run,
+    put,
+)
 from tests.logs import log_of
 
 ARCHIVED = replace(SUCCEEDED, archive_key="archive/a")
@@ -91,6 +104,26 @@ class EntryMenderContract:
         mend(mender, replace(PARKED, attempt=2))
         assert asyncio.run(watchlist.overdue(NOW_MS + 900_000, limit=9)) == [watched]
         assert get(views) == replace(PARKED, attempt=2, look_at_ms=NOW_MS + 900_000)
+
+    def test_what_is_looked_after_though_it_has_ended_is_so_once(
+        self, views: ReadModel, watchlist: Watchlist, mender: EntryMender
+    ) -> None:
+        ended = replace(DEAD, task_id=RUN, is_run=True, look_at_ms=NOW_MS + 60_000)
+        assert mend(mender, ended).stored
+        assert get(views, ended) == ended
+        asyncio.run(watchlist.look_again(Watched(RUN, "acme", NOW_MS, head_seq=2), None))
+        assert not mend(mender, ended).stored
+        mend(mender, replace(ended, attempt=7))
+        assert get(views, ended) == replace(ended, attempt=7, look_at_ms=None)
+
+    def test_to_which_run_a_task_belongs_is_put_right(self, views: ReadModel, mender: EntryMender) -> None:
+        put(views, replace(STEP, run=None, step=None, spent=Spent(1, 1, 1, 1)))
+        assert mend(mender, STEP).stored
+        assert not mend(mender, STEP).stored
+        assert get(views, STEP) == STEP
+        assert of_run(views, RunFilter("acme", RUN)) == ["tsk_1"]
+        assert mend(mender, QUEUED).stored
+        assert of_run(views, RunFilter("acme", RUN)) == []
 
     def test_one_that_stands_just_there_is_replaced_however_far_it_is(
         self, views: ReadModel, mender: EntryMender

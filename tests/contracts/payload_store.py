@@ -33,6 +33,7 @@ class PayloadStoreContract:
         with pytest.raises(RetryableError) as raised:
             get(store, KEY)
         assert not isinstance(raised.value, StoreUnavailableError)
+        assert raised.value.code == "payload_missing"
 
     def test_putting_it_twice_leaves_one(self, store: PayloadStore) -> None:
         put(store, KEY, b"1")

@@ -12,7 +12,17 @@ import pytest
 from flotilla.models import Status
 from flotilla.ports import ReadModel
 from flotilla.primitives.cause import cause_of, unreadable_cause
-from flotilla.read_model import UNREADABLE, DeadFilter, Entry, EntryFilter, EntryPage, UnreadableMessage
+from flotilla.read_model import (
+    UNREADABLE,
+    DeadFilter,
+    Entry,
+    EntryFilter,
+    EntryPage,
+    RunFilter,
+    RunsFilter,
+    Spent,
+    UnreadableMessage,
+)
 
 NOW_MS = 1_700_000_000_000
 
@@ -50,6 +60,12 @@ DEAD = replace(
     cause=cause_of("sample.echo", "busy", "the other side is busy: 503"),
     message="the other side is busy: 503",
 )
+
+RUN = "wfl_" + "a" * 32
+
+STEP = replace(QUEUED, run=RUN, step="Extract")
+
+RUN_ENTRY = replace(QUEUED, task_id=RUN, agent="workflow:approval", is_run=True)
 
 MESSAGE = UnreadableMessage("m1", "standard", '{"größe"', "not a task message: ValueError", NOW_MS)
 
@@ -104,6 +120,24 @@ def dead_letters(views: ReadModel, wanted: DeadFilter = DeadFilter(), limit: int
     return ids(pages(list_page))
 
 
+def of_run(views: ReadModel, wanted: RunFilter, limit: int = 7) -> list[str]:
+    def list_page(cursor: str | None) -> EntryPage:
+        page = asyncio.run(views.tasks_of_run(wanted, limit=limit, cursor=cursor))
+        assert len(page.items) <= limit
+        return page
+
+    return ids(pages(list_page))
+
+
+def runs(views: ReadModel, wanted: RunsFilter, limit: int = 7) -> list[str]:
+    def list_page(cursor: str | None) -> EntryPage:
+        page = asyncio.run(views.runs(wanted, limit=limit, cursor=cursor))
+        assert len(page.items) <= limit
+        return page
+
+    return ids(pages(list_page))
+
+
 def ids(found: Sequence[Entry | UnreadableMessage]) -> list[str]:
     return [each.task_id if isinstance(each, Entry) else each.message_id for each in found]
 
@@ -135,6 +169,10 @@ class ReadModelContract:
             replace(SUCCEEDED, status=Status.EXPIRED),
             replace(QUEUED, look_at_ms=NOW_MS + 5),
             replace(QUEUED, status=Status.RUNNING, attempt=1, head_seq=1),
+            replace(STEP, tenant="step"),
+            replace(SUCCEEDED, tenant="step#1", run=RUN, step="größe", spent=Spent(3, 1200, 88, 7_000_001)),
+            replace(RUN_ENTRY, tenant="run"),
+            replace(DEAD, tenant="run#1", agent="workflow:approval", is_run=True, look_at_ms=NOW_MS + 60_000),
         ],
         ids=lambda entry: f"{entry.status} {entry.tenant} {entry.archive_key} {entry.look_at_ms}",
     )
@@ -335,6 +373,78 @@ class ReadModelContract:
         assert dead_letters(views) == ["tsk_2"]
         put(views, dead("tsk_1", NOW_MS + 9, head_seq=6))
         assert dead_letters(views) == ["tsk_1", "tsk_2"]
+
+    def test_the_tasks_of_a_run_are_listed_by_creation(self, views: ReadModel) -> None:
+        entries = many(23, run=RUN, step="Extract")
+        put(views, QUEUED, RUN_ENTRY, replace(STEP, task_id="tsk_other", run="wfl_" + "b" * 32), *entries)
+        for limit in (1, 2, 5, 22, 23, 24, 100):
+            assert of_run(views, RunFilter("acme", RUN), limit) == ids(entries)
+            assert of_run(views, RunFilter("acme", RUN, oldest_first=True), limit) == ids(entries)[::-1]
+        assert of_run(views, RunFilter("other", RUN)) == []
+
+    def test_the_tasks_of_a_run_are_filtered(self, views: ReadModel) -> None:
+        for number in range(10):
+            ended = number % 3 == 0
+            entry = replace(
+                SUCCEEDED if ended else QUEUED,
+                task_id=f"tsk_{number}",
+                created_at_ms=NOW_MS + number,
+                run=RUN,
+                step="ab"[number % 2],
+            )
+            put(views, entry)
+        for limit in (1, 3, 20):
+            assert of_run(views, RunFilter("acme", RUN, step="a"), limit) == [
+                "tsk_8",
+                "tsk_6",
+                "tsk_4",
+                "tsk_2",
+                "tsk_0",
+            ]
+            assert of_run(views, RunFilter("acme", RUN, finished=True), limit) == ["tsk_9", "tsk_6", "tsk_3", "tsk_0"]
+            living = RunFilter("acme", RUN, step="b", finished=False, oldest_first=True)
+            assert of_run(views, living, limit) == ["tsk_1", "tsk_5", "tsk_7"]
+
+    def test_runs_are_listed_without_their_tasks(self, views: ReadModel) -> None:
+        put(views, QUEUED, STEP)
+        for number in range(6):
+            entry = replace(RUN_ENTRY, task_id=f"wfl_{number}", created_at_ms=NOW_MS + number)
+            if number % 2:
+                entry = replace(entry, agent="workflow:saga")
+            if number in (2, 3):
+                entry = replace(entry, status=Status.SUCCEEDED, head_seq=1, finished_at_ms=NOW_MS)
+            put(views, entry)
+        for limit in (1, 2, 9):
+            assert runs(views, RunsFilter("acme"), limit) == [f"wfl_{number}" for number in (5, 4, 3, 2, 1, 0)]
+            assert runs(views, RunsFilter("acme", agent="workflow:saga"), limit) == ["wfl_5", "wfl_3", "wfl_1"]
+            assert runs(views, RunsFilter("acme", status=Status.SUCCEEDED), limit) == ["wfl_3", "wfl_2"]
+            assert runs(views, RunsFilter("acme", finished=False), limit) == ["wfl_5", "wfl_4", "wfl_1", "wfl_0"]
+        assert runs(views, RunsFilter("other")) == []
+
+    def test_tenants_see_nothing_of_each_others_runs_whatever_they_are_called(self, views: ReadModel) -> None:
+        tenants = ["a", "a#" + RUN, "S", "S#a", "#"]
+        for tenant in tenants:
+            put(views, replace(STEP, task_id=f"tsk_{tenant}", tenant=tenant))
+            put(views, replace(RUN_ENTRY, task_id=f"wfl_{tenant}", tenant=tenant))
+        for tenant in tenants:
+            assert of_run(views, RunFilter(tenant, RUN)) == [f"tsk_{tenant}"]
+            assert runs(views, RunsFilter(tenant)) == [f"wfl_{tenant}"]
+
+    def test_a_cursor_of_a_run_fits_no_other_list(self, views: ReadModel) -> None:
+        put(views, *many(9, run=RUN, step="Extract"))
+        wanted = RunFilter("acme", RUN)
+        cursor = asyncio.run(views.tasks_of_run(wanted, limit=4, cursor=None)).next_cursor
+        assert cursor is not None
+        for other in (
+            RunFilter("other", RUN),
+            RunFilter("acme", "wfl_" + "b" * 32),
+            RunFilter("acme", RUN, step="Extract"),
+            RunFilter("acme", RUN, oldest_first=True),
+        ):
+            with pytest.raises(ValueError, match="cursor"):
+                asyncio.run(views.tasks_of_run(other, limit=4, cursor=cursor))
+        with pytest.raises(ValueError, match="cursor"):
+            asyncio.run(views.runs(RunsFilter("acme"), limit=4, cursor=cursor))
 
     def test_an_unreadable_message_is_kept_once_and_whole(self, views: ReadModel) -> None:
         async def keep() -> EntryPage:

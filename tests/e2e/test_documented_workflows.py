@@ -16,6 +16,12 @@ from tests.unit.docs.worked_example import WORKFLOWS, write
 MIGRATION = REPOSITORY / "docs" / "migration.md"
 
 
+def phase_4() -> str:
+    """What the guide has one type in phase 4."""
+    [block] = [block for block in blocks(MIGRATION, "bash") if "phase_4" in block]
+    return block
+
+
 @pytest.fixture(scope="module")
 def office() -> Iterator[PostOffice]:
     with PostOffice(port=0) as office:
@@ -29,6 +35,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory, office: PostOffice) -> Iterat
     with checkout(tmp_path_factory.mktemp("checkout")) as copy:
         for document in (WORKFLOWS, MIGRATION):
             write(copy.root, document)
+        copy.bash("\n".join(line for line in phase_4().splitlines() if line.startswith("cp ")))
         settings = copy.root / "fleet.toml"
         [post] = [block for block in blocks(MIGRATION, "toml") if "integrations.post" in block]
         told = post.replace(str(PORT), str(office.server_port))
@@ -57,8 +64,7 @@ def test_the_worked_example_of_workflows_works_from_zero(copy: Checkout) -> None
 
 
 def test_phase_4_of_the_migration_answers_letters_by_a_workflow(copy: Checkout, office: PostOffice) -> None:
-    [block] = [block for block in blocks(MIGRATION, "bash") if "phase_4" in block]
-    copy.bash(block)
+    copy.bash(phase_4())
     first, second = runs(copy, "answer-letter")
     assert first["output"] == {"outcome": "answered", "letter": "letter-01"}
     assert second["output"] == {"outcome": "filed"}

@@ -47,7 +47,7 @@ def test_all_steps_that_succeed_are_done_once_and_none_is_undone(runs: Runs) -> 
     run = runs.done("saga", {"steps": [step(name) for name in STEPS]})
     assert run["status"] == "succeeded", run
     assert run["output"]["outputs"] == dict.fromkeys(STEPS, DONE)
-    assert [task["id"] for task in in_order(runs, run["id"], "Do")] == list(run["output"]["tasks"].values())
+    assert [task["id"] for task in in_order(runs, run["id"], "Do")] == [run["output"]["tasks"][name] for name in STEPS]
     assert runs.logged(run["id"], "Compensate") == []
 
 

@@ -76,7 +76,7 @@ class MemoryPayloadStore:
         try:
             return self.objects[key]
         except KeyError:
-            raise RetryableError("no such payload") from None
+            raise RetryableError("no such payload", code="payload_missing") from None
 
 
 class MemoryLanes:

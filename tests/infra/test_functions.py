@@ -26,6 +26,7 @@ from stacks.settings_model import Fleet
 from tests.synthesis import ACCOUNT, REGION, Templates
 
 LANES = ("critical", "standard", "batch")
+WORKFLOWS = ("document-analysis", "approval", "agent-loop", "saga")
 TIERS = (1, 15, 120, 480, 900)
 
 SETTINGS: dict[str, type[BaseModel]] = {
@@ -42,6 +43,9 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "flotilla-webhook": WebhookSettings,
 }
 """What each function reads its environment with."""
+
+UNSAID = {"flotilla-api": {"FLOTILLA_API_URL"}}
+"""What a function could be told, where fleet.toml says it: the API's other address, which it cannot know of itself."""
 
 LOOPS_ON_PURPOSE = {"flotilla-relay", "flotilla-triage", *(f"flotilla-worker-{lane}" for lane in LANES)}
 
@@ -173,7 +177,7 @@ def test_a_functions_settings_accept_its_environment(templates: Templates, name:
 def test_no_function_is_told_more_than_it_needs(templates: Templates, name: str) -> None:
     known = {str(field.validation_alias) for field in SETTINGS[name].model_fields.values()}
     told = {variable for variable in environment(templates, name) if variable.startswith("FLOTILLA_")}
-    assert told == known
+    assert told == known - UNSAID.get(name, set())
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -196,6 +200,27 @@ def test_the_api_is_told_of_all_lanes(templates: Templates) -> None:
     assert settings.default_lane == Fleet.model_fields["default_lane"].default
     assert settings.control_table == "flotilla-control"
     assert settings.inline_payload_bytes == 32_768
+
+
+def test_the_broadcaster_is_told_where_links_lead(templates: Templates, local_templates: Templates) -> None:
+    told = environment(templates, "flotilla-broadcaster")["FLOTILLA_API_URL"]
+    assert told.endswith(".ApiEndpoint")
+    # On the engine the address is the engine's own, on a port that is in no template.
+    assert "FLOTILLA_API_URL" not in environment(local_templates, "flotilla-broadcaster")
+
+
+def test_whoever_signs_links_to_decisions_and_whoever_checks_them_use_one_secret(templates: Templates) -> None:
+    named = {
+        environment(templates, name)["FLOTILLA_DECISIONS_SECRET"] for name in ("flotilla-api", "flotilla-broadcaster")
+    }
+    assert named == {templates.one("AWS::SecretsManager::Secret").properties["Name"]}
+
+
+def test_workflows_are_found_by_the_beginning_of_their_arns(templates: Templates) -> None:
+    machines = [machine.arn for machine in templates.resources("AWS::StepFunctions::StateMachine")]
+    for name in ("api", "broadcaster", "reconciler", "recorder", "triage", *(f"worker-{lane}" for lane in LANES)):
+        prefix = environment(templates, f"flotilla-{name}")["FLOTILLA_STATE_MACHINES"]
+        assert {arn.removeprefix(prefix) for arn in machines} == set(WORKFLOWS)
 
 
 def test_schedules_enter_the_ladder_by_its_shortest_tier(templates: Templates) -> None:

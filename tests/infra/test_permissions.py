@@ -222,7 +222,10 @@ def test_the_triage_works_off_dead_letters_records_them_and_dispatches(templates
         ("dynamodb:PutItem", EVENTS),
         ("dynamodb:Query", EVENTS),
         ("dynamodb:PutItem", VIEWS),
+        ("s3:GetObject", PAYLOADS),
         ("s3:PutObject", PAYLOADS),
+        PAYLOAD_LISTING,
+        *answering_states(),
         *sending(*TIERS, *LANE_QUEUES),
         *scheduling(templates),
     }
@@ -348,9 +351,12 @@ def test_a_role_is_passed_to_the_scheduler_only(templates: Templates) -> None:
     "function", ["flotilla-api", "flotilla-broadcaster", *(f"flotilla-worker-{it}" for it in LANES)]
 )
 def test_who_lists_payloads_must_know_the_whole_name_of_one(templates: Templates, function: str) -> None:
-    (listing,) = [each for each in statements(templates, function) if "s3:ListBucket" in each.actions]
+    listing, *others = [each for each in statements(templates, function) if "s3:ListBucket" in each.actions]
     assert listing.actions == {"s3:ListBucket"}
     assert listing.condition == {"StringLike": {"s3:prefix": "tenants/*/tasks/*/*.json"}}
+    for files in others:
+        assert function.startswith("flotilla-worker-")
+        assert files.condition == {"StringLike": {"s3:prefix": ["workflows/*", "tenants/*/tasks/*/files/*"]}}
     assert fnmatchcase(payload_key("acme", "tsk_1", "ab" * 32), "tenants/*/tasks/*/*.json")
     assert not fnmatchcase("tenants/acme/tasks/tsk_1/", "tenants/*/tasks/*/*.json")
 
@@ -395,8 +401,10 @@ def _calls(module: str, name: str) -> set[str]:
 
 
 def _methods(tree: ast.AST) -> set[str]:
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return {function.attr for function in calls if isinstance(function, ast.Attribute)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    # What is called here, and what is given to be called elsewhere.
+    named = [*(call.func for call in calls), *(argument for call in calls for argument in call.args)]
+    return {function.attr for function in named if isinstance(function, ast.Attribute)}
 
 
 _ACTIONS = {
@@ -446,6 +454,9 @@ _PASSED = {"iam:PassRole"}
 """What a schedule takes besides making it."""
 
 
+_SEEING_MAPS = {"states:ListMapRuns", "states:DescribeMapRun"}
+
+
 @dataclass(frozen=True)
 class Caller:
     """What is not seen in a function's code.
@@ -468,20 +479,33 @@ CALLERS = {
         by_aws=_QUEUE_POLLER,
         unasked={"secretsmanager:GetSecretValue", "bedrock:InvokeModel", "sns:Publish"},
     ),
-    # It tells the bus of circuits as the worker does.
-    "api": Caller("flotilla-api", by_aws=_PASSED, unasked={"sns:Publish"}),
+    # It tells the bus of circuits as the worker does. Runs that are cancelled are stopped behind it.
+    "api": Caller("flotilla-api", by_aws=_PASSED, unasked={"sns:Publish", "states:StopExecution"}),
     "authorizer": Caller("flotilla-authorizer"),
     "relay": Caller("flotilla-relay", by_aws=_QUEUE_POLLER),
-    "triage": Caller("flotilla-triage", by_aws=_QUEUE_POLLER | _PASSED, unasked={"s3:GetObject", "s3:ListBucket"}),
-    "reconciler": Caller("flotilla-reconciler", by_aws=_PASSED),
+    "triage": Caller("flotilla-triage", by_aws=_QUEUE_POLLER | _PASSED),
+    # What it pauses of a run stays so.
+    "reconciler": Caller("flotilla-reconciler", by_aws=_PASSED, unasked={"dynamodb:DeleteItem", *_SEEING_MAPS}),
+    # It only looks at executions; what was given up is told by Lambda.
+    "recorder": Caller(
+        "flotilla-recorder",
+        by_aws={"sqs:SendMessage"},
+        unasked={
+            *("states:StartExecution", "states:StopExecution", *_SEEING_MAPS),
+            *("s3:GetObject", "s3:ListBucket"),
+        },
+    ),
     # It appends nothing and opens no archive; its own notes it only adds to.
     "projector": Caller("flotilla-projector", by_aws=_STREAM_POLLER, unasked={"dynamodb:DeleteItem", "s3:GetObject"}),
     "keeper": Caller("flotilla-keeper", unasked={"s3:GetObject"}),
-    # It only reads: logs, endpoints, outputs.
+    # It changes no endpoint and stores no payload, and starts no run.
     "broadcaster": Caller(
         "flotilla-broadcaster",
         by_aws=_STREAM_POLLER,
-        unasked={*(f"dynamodb:{action}Item" for action in ("Put", "Get", "Update", "Delete")), "s3:PutObject"},
+        unasked={
+            *(f"dynamodb:{action}Item" for action in ("Get", "Update", "Delete")),
+            *("s3:PutObject", "states:StartExecution", *_SEEING_MAPS),
+        },
     ),
     # It looks one endpoint up and changes its state.
     "webhook": Caller(

@@ -18,7 +18,6 @@ from cdk_nag import AwsSolutionsChecks
 
 from tests.synthesis import REPOSITORY, Templates, synthesize
 
-
 EXPRESSION_FOR_A_NUMBER = re.compile(r"'\{%.*%\}' is not of type 'number' at 'States/[^']*/MaxConcurrency'")
 """What the Amazon States Language allows and cfn-lint's schema of it does not know."""
 
@@ -51,7 +50,8 @@ def test_cfn_lint_would_find_a_broken_definition(
     templates: Templates, tmp_path: Path, broken: dict[str, Any], finding: str
 ) -> None:
     template = copy.deepcopy(templates["flotilla-workflows"])
-    machine = next(each for each in template["Resources"].values() if each["Type"] == "AWS::StepFunctions::StateMachine")
+    kind = "AWS::StepFunctions::StateMachine"
+    machine = next(each for each in template["Resources"].values() if each["Type"] == kind)
     definition = json.loads(machine["Properties"]["DefinitionString"])
     machine["Properties"]["DefinitionString"] = json.dumps({**definition, **broken})
     file = tmp_path / "broken.template.json"

@@ -15,13 +15,15 @@ from pydantic import BaseModel
 
 from flotilla.agents import Context, SyncContext, agent
 from flotilla.agents.decorator import definition_of
-from flotilla.errors import ParkedError, PermanentError, RetryableError
+from flotilla.errors import ParkedError, PermanentError, RetryableError, WaitTimeoutError
 from flotilla.models import canonical_json
 from tests.simulation.stage import Stage, stage
 
 TIMEOUT_SECONDS = 10.0
 CACHE_TTL_SECONDS = 40
 MAX_ATTEMPTS = 4
+SIGNAL = "go"
+TIMED_OUT = "nobody said anything"
 
 
 class Script(BaseModel):
@@ -32,12 +34,14 @@ class Script(BaseModel):
         moves: One for each attempt.
         steps: Durable steps before and after the move.
         seconds: How long the agent takes over it.
+        wait: Seconds to wait for a signal after the move, and then to go on without; None waits for none.
     """
 
     name: str
     moves: tuple[str, ...] = ("ok",)
     steps: int = 0
     seconds: float = 0.0
+    wait: float | None = None
 
     def move(self, attempt: int) -> str:
         return self.moves[min(attempt, len(self.moves)) - 1]
@@ -47,6 +51,7 @@ class Result(BaseModel):
     name: str
     attempt: int
     steps: list[Any] = []
+    signal: Any = None
 
 
 def identity(script: Any, tenant: str, agent_name: str) -> str:
@@ -84,24 +89,37 @@ async def _took(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
+async def _signal(task: Script, ctx: Context) -> Any:
+    """What the task was told, or that nobody told it anything."""
+    if task.wait is None:
+        return None
+    try:
+        return await ctx.wait_for(SIGNAL, timeout_seconds=task.wait)
+    except WaitTimeoutError:
+        return TIMED_OUT
+
+
 async def _scripted(task: Script, ctx: Context) -> Result:
     here = stage()
     with here.run(ctx, identity(task.model_dump(), ctx.tenant, ctx.agent)) as run:
         results = []
+        signal = None
         move = task.move(here.moves_made(run))
         for number in range(task.steps):
             if number == task.steps // 2:
                 await _took(task.seconds)
                 await _moved(move, here)
+                signal = await _signal(task, ctx)
             name = f"step {number}"
             results.append(await ctx.step(name, here.step, ctx.task_id, ctx.attempt, name, ctx.idempotency_key(name)))
         if not task.steps:
             await _took(task.seconds)
             await _moved(move, here)
+            signal = await _signal(task, ctx)
             await here.effect(ctx.task_id, ctx.attempt, "", ctx.idempotency_key())
         if move == "bad_output":
             return "not a result"  # type: ignore[return-value]
-        return Result(name=task.name, attempt=ctx.attempt, steps=results)
+        return Result(name=task.name, attempt=ctx.attempt, steps=results, signal=signal)
 
 
 @agent(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.rules import coordination, effects, lives, logs, projection, sessions
+from tests.simulation.rules import coordination, effects, lives, logs, projection, sessions, waits
 from tests.simulation.rules.case import Case, Violation
 from tests.simulation.world import World
 
@@ -10,6 +10,7 @@ RULES = (
     *logs.RULES,
     *lives.RULES,
     *sessions.RULES,
+    *waits.RULES,
     *coordination.RULES,
     *effects.RULES,
     *projection.RULES,

@@ -13,13 +13,15 @@ from typing import Any
 from flotilla.coordination import Pause, PauseScope
 from flotilla.errors import FlotillaError, RetryableError
 from flotilla.services.redrive import Correction
+from flotilla.services.signal import AlreadySignalledError, Signalled
+from flotilla.services.signal import Signal as TaskSignal
 from flotilla.services.submit import Submission
-from tests.simulation.agents import SPECS
+from tests.simulation.agents import SIGNAL, SPECS
 from tests.simulation.faults import SLOWEST_SECONDS
 from tests.simulation.history import Answer
 from tests.simulation.processes import true_ms
 from tests.simulation.roles import ApiTools
-from tests.simulation.workload import Cancel, Hold, Operation, Redrive, Submit, SubmitMany, Wait
+from tests.simulation.workload import Cancel, Hold, Operation, Redrive, Signal, Submit, SubmitMany, Wait
 from tests.simulation.world import World
 
 ApiCall = Callable[[ApiTools, str], Coroutine[Any, Any, Any]]
@@ -58,6 +60,8 @@ class Clients:
                     await self._submit(tasks, tries, many=True)
                 case Cancel():
                     await self._cancel(operation)
+                case Signal():
+                    await self._signal(operation)
                 case Redrive():
                     await self._redrive(operation)
                 case Hold():
@@ -146,6 +150,29 @@ class Clients:
             )
 
         await self._until_answered("cancel", operation.number, operation.tries, asked, cancel)
+
+    async def _signal(self, operation: Signal) -> None:
+        world = self._world
+        asked = world.scheduler.now
+        task = world.workload.tasks[operation.number]
+
+        async def signal(tools: ApiTools, request_id: str) -> Any:
+            told = TaskSignal(SIGNAL, operation.payload, "key:client", request_id)
+            return await _answered(tools.signals.signal(task.task_id, told, tenant=task.tenant))
+
+        for number in range(operation.tries):
+            if number:
+                await asyncio.sleep(PATIENCE_SECONDS[world.faults.choice(len(PATIENCE_SECONDS))])
+            try:
+                outcome = await self._call(signal)
+            except UnansweredError:
+                continue
+            if isinstance(outcome, Signalled):
+                self._answer("signal", operation.number, asked, task.task_id, (operation.payload, outcome))
+                return
+            if isinstance(outcome, AlreadySignalledError):
+                world.history.refused.append(f"signal {operation.number}: {outcome.code}")
+                return
 
     async def _redrive(self, operation: Redrive) -> None:
         asked = self._world.scheduler.now

@@ -34,6 +34,8 @@ SHORT_FUNCTION_SECONDS = 30.0
 VISIBILITY_FACTOR = 6
 
 _ENDS = frozenset({Kind.SUCCEEDED, Kind.DEAD_LETTERED, Kind.CANCELLED, Kind.EXPIRED})
+_NO_MESSAGE_NEEDED = _ENDS | {Kind.REDRIVEN, Kind.WAITING, Kind.SIGNALLED}
+"""The task has ended; or waits for a signal; or was set going by somebody who sends a message of his own."""
 
 
 class SharedLog(MemoryEventLog):
@@ -194,5 +196,4 @@ class Fleet:
         log = self.log.logs.get(task_id)
         if not log:
             return False
-        head = log[max(log)].kind
-        return head in _ENDS or head is Kind.REDRIVEN
+        return log[max(log)].kind in _NO_MESSAGE_NEEDED

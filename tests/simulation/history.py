@@ -95,7 +95,8 @@ class Deleted:
 
     Attributes:
         elsewhere: Another message of the same task lay in some queue at that time.
-        finished: The task had ended, by its log; or it was being redriven, which brings a message of its own.
+        finished: The task had ended, by its log; or waited for a signal; or it was being redriven or signalled, which
+            brings a message of its own.
     """
 
     at: float

@@ -20,6 +20,7 @@ from flotilla.read_model import Entry
 from flotilla.services.archive_logs import Log, LogArchiver
 from flotilla.services.pause_board import PauseBoard
 from flotilla.services.project import Projector, _Projected, entry_of_log
+from flotilla.services.signal import NotWaitingError, Signal, Signalled, SignalService
 from flotilla.services.single_flight import SingleFlight, _TakeOver
 from flotilla.services.submit import Accepted, Submission, SubmitService
 from tests.fakes.views import MemoryReadModel
@@ -218,6 +219,22 @@ class _KeysForgotten(Roles):
     submits = _ForgetsKeys
 
 
+class _WaitCutShort(Roles):
+    batches = workers.Impatient
+
+
+class _Obliging(SignalService):
+    async def signal(self, task_id: str, signal: Signal, *, tenant: str | None) -> Signalled | None:
+        try:
+            return await super().signal(task_id, signal, tenant=tenant)
+        except NotWaitingError as error:
+            return Signalled(error.state, changed=False)
+
+
+class _SignalsUnheard(Roles):
+    signals = _Obliging
+
+
 def _planted(roles: type[Roles], found_by: str, broken: str) -> PlantedFault:
     return PlantedFault(broken, frozenset(found_by.split()), roles)
 
@@ -243,5 +260,7 @@ FAULTS = {
     "unordered-projection": _planted(_UnorderedProjection, "projection", "entries follow records as they come"),
     "archive-cut-short": _planted(_ArchiveCutShort, "archive", "logs are archived without their last event"),
     "reconciler-asleep": _planted(_ReconcilerAsleep, "liveness", "nobody looks for lost messages"),
+    "wait-cut-short": _planted(_WaitCutShort, "waits", "any message ends a wait, whatever its time"),
+    "signals-unheard": _planted(_SignalsUnheard, "waits", "a signal that nobody waits for is answered as if given"),
     "keys-forgotten": _planted(_KeysForgotten, "answers", "every call makes a task of its own"),
 }

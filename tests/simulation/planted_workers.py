@@ -18,6 +18,7 @@ from flotilla.services.claim import Claim, Claimed, Claims
 from flotilla.services.ending import Endings
 from flotilla.services.journal import Journal
 from flotilla.services.outcome import Outcome
+from flotilla.services.standing import standing_of_log
 from flotilla.services.verdict import Verdict
 
 
@@ -28,7 +29,13 @@ class _Runner(AttemptRunner):
         super().__init__(tools, invocation)
         actor = f"worker:{invocation.worker}"
         self._claims = claims(log=tools.log, gate=tools.gate, clock=tools.clock, actor=actor)
-        self._endings = endings(dispatch=tools.dispatch, turns=tools.turns, clock=tools.clock, random=tools.random)
+        self._endings = endings(
+            dispatch=tools.dispatch,
+            turns=tools.turns,
+            callbacks=tools.callbacks,
+            clock=tools.clock,
+            random=tools.random,
+        )
 
 
 class Rewired(BatchService):
@@ -80,6 +87,19 @@ class NeverTooEarly(Rewired):
     """Starts a task whenever its message comes."""
 
     claims = _NeverTooEarly
+
+
+class _Impatient(Claims):
+    async def _waiting(self, state: TaskState, events: Sequence[Event], received: TaskMessage) -> Claim | None:
+        body = {"for": state.waiting_for, "timed_out": True}
+        await self._write(standing_of_log(state, events), received, Kind.RESUMED, body)
+        return None
+
+
+class Impatient(Rewired):
+    """Takes any message of a task that waits for a signal as the end of its time."""
+
+    claims = _Impatient
 
 
 class _NeverTooLate(Claims):

@@ -40,6 +40,7 @@ from flotilla.services.project import Projector
 from flotilla.services.reconcile import Reconciler
 from flotilla.services.redrive import RedriveService
 from flotilla.services.relay import Relay
+from flotilla.services.signal import SignalService
 from flotilla.services.single_flight import SingleFlight
 from flotilla.services.submit import SubmitService
 from flotilla.services.triage import DeadMessage, TriageService
@@ -63,6 +64,7 @@ class ApiTools:
     submit: SubmitService
     cancel: CancelService
     redrive: RedriveService
+    signals: SignalService
     pauses: Pauses
 
 
@@ -100,6 +102,7 @@ class Roles:
     batches: type[BatchService] = BatchService
     flights: type[SingleFlight] = SingleFlight
     submits: type[SubmitService] = SubmitService
+    signals: type[SignalService] = SignalService
     projectors: type[Projector] = Projector
     archivers: type[LogArchiver] = LogArchiver
 
@@ -215,6 +218,7 @@ class Roles:
             redrive=RedriveService(
                 logs=logs, dispatch=dispatch, claim_check=claim_check, catalog=self.catalog, lanes=LANES, clock=clock
             ),
+            signals=self.signals(logs=logs, dispatch=dispatch, lanes=LANES, clock=clock),
             pauses=self.pauses(process),
         )
 

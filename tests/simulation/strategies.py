@@ -16,11 +16,14 @@ from tests.simulation.workload import (
     LANES,
     MOVES,
     SESSIONS,
+    TIMEOUTS,
+    WAITING_AGENTS,
     WAITS,
     Cancel,
     Hold,
     Operation,
     Redrive,
+    Signal,
     Submit,
     SubmitMany,
     Wait,
@@ -52,6 +55,7 @@ def _submits(draw: DrawFn) -> Submit:
         delay_seconds=draw(st.sampled_from((None, *DELAYS))),
         deadline_seconds=draw(st.sampled_from((None, 0.5, 5.0, 200.0))),
         max_attempts=draw(st.sampled_from((None, 1, 2))),
+        wait=draw(st.sampled_from((None, *TIMEOUTS))) if agent in WAITING_AGENTS else None,
         tries=draw(st.sampled_from((4, 1, 8))),
     )
 
@@ -63,6 +67,7 @@ _OPERATIONS: SearchStrategy[Operation] = st.one_of(
     st.builds(SubmitMany, st.lists(_submits(), min_size=2, max_size=3).map(tuple)),
     st.builds(Wait, st.sampled_from(WAITS)),
     st.builds(Cancel, _NUMBERS),
+    st.builds(Signal, _NUMBERS, st.sampled_from(("yes", "no"))),
     st.builds(Redrive, _NUMBERS, st.sampled_from((None, ("ok",)))),
     st.builds(lambda what, seconds: Hold(what[0], what[1], seconds), _SCOPES, st.sampled_from((1.5, 5.0, 60.0, 300.0))),
 )
@@ -96,7 +101,7 @@ def _numbered(clients: list[list[Operation]]) -> tuple[tuple[Operation, ...], ..
     count = next(numbers)
 
     def spoken_of(operation: Operation) -> Iterator[Operation]:
-        if not isinstance(operation, Cancel | Redrive):
+        if not isinstance(operation, Cancel | Signal | Redrive):
             yield operation
         elif count:
             yield replace(operation, number=operation.number % count)

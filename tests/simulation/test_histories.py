@@ -56,14 +56,17 @@ LEAST = {
     "redriven": 600,
     "redriven to success": 450,
     "remembered": 3400,
+    "resumed": 1200,
     "run died": 1700,
     "run timed out": 610,
     "session of several": 5000,
+    "signalled": 1050,
     "started": 9800,
     "step_recorded": 6800,
     "submit repeated": 3000,
     "succeeded": 9600,
     "taken over": 1900,
+    "waiting": 1850,
 }
 
 

@@ -25,6 +25,7 @@ class Submit:
         number: Tells tasks apart.
         delay_seconds: Due so long after the client asks; None at once.
         deadline_seconds: Not to be started later than so long after the client asks.
+        wait: See `Script.wait`.
         tries: Calls before the client gives up.
     """
 
@@ -40,6 +41,7 @@ class Submit:
     delay_seconds: float | None = None
     deadline_seconds: float | None = None
     max_attempts: int | None = None
+    wait: float | None = None
     tries: int = 4
 
     @property
@@ -52,7 +54,8 @@ class Submit:
 
     def input(self) -> dict[str, Any]:
         name = self.shared if self.shared is not None else str(self.number)
-        return {"name": name, "moves": list(self.moves), "steps": self.steps, "seconds": self.seconds}
+        script = {"name": name, "moves": list(self.moves), "steps": self.steps, "seconds": self.seconds}
+        return script if self.wait is None else script | {"wait": self.wait}
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,19 @@ class Cancel:
 
     number: int
     tries: int = 3
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Tell a task something, and again where it does not wait yet.
+
+    Attributes:
+        payload: What it is told.
+    """
+
+    number: int
+    payload: str
+    tries: int = 6
 
 
 @dataclass(frozen=True)
@@ -100,7 +116,7 @@ class Wait:
     seconds: float
 
 
-Operation = Submit | SubmitMany | Cancel | Redrive | Hold | Wait
+Operation = Submit | SubmitMany | Cancel | Signal | Redrive | Hold | Wait
 
 
 @dataclass(frozen=True)
@@ -134,6 +150,10 @@ class Workload:
 
 MOVES = ("fail", "retry_after", "permanent", "park", "park_long", "crash", "block", "hang", "exit", "bad_output")
 DELAYS = (0.4, 1.0, 3.0, 14.0, 16.0, 70.0, 130.0, 500.0, 950.0, 4000.0)
+TIMEOUTS = (0.5, 3.0, 20.0, 100.0, 600.0, 1500.0)
+"""Of waits for signals: below and beyond what the delay ladder reaches."""
+
+WAITING_AGENTS = ("sim.work", "sim.remember")
 WAITS = (0.02, 0.2, 1.0, 3.0, 10.0, 40.0, 400.0)
 
 
@@ -144,8 +164,9 @@ def drawn(rng: random.Random) -> Workload:
     troubled = rng.choice((0.0, 0.15, 0.5))
     delayed = rng.choice((0.0, 0.0, 0.3))
     late = rng.choice((0.0, 0.0, 0.3))
+    waiting = rng.choice((0.0, 0.0, 0.5))
     agents = AGENTS if rng.random() < 0.85 else ("sim.cached",)
-    tasks = [_task(rng, number, agents, sessions, troubled, delayed, late) for number in range(count)]
+    tasks = [_task(rng, number, agents, sessions, troubled, delayed, late, waiting) for number in range(count)]
     clients = []
     for mine in _parts(rng, tasks):
         operations: list[Operation] = list(_submits(rng, mine))
@@ -154,6 +175,8 @@ def drawn(rng: random.Random) -> Workload:
                 _interrupt(rng, operations, task)
             if rng.random() < 0.1:
                 _insert(rng, operations, Cancel(task.number))
+            if task.wait is not None:
+                _tell(rng, operations, task)
             if rng.random() < (0.4 if set(task.moves) & {"permanent", "bad_output", "fail", "crash"} else 0.05):
                 operations += [Wait(rng.choice(WAITS)), Redrive(task.number, rng.choice((None, ("ok",))))]
         if rng.random() < 0.1:
@@ -176,6 +199,7 @@ def _task(
     troubled: float,
     delayed: float,
     late: float,
+    waiting: float,
 ) -> Submit:
     agent = rng.choice(agents)
     session = rng.choice(sessions) if sessions and rng.random() < 0.7 else None
@@ -201,6 +225,7 @@ def _task(
         delay_seconds=rng.choice(DELAYS) if rng.random() < delayed else None,
         deadline_seconds=rng.choice((0.5, 5.0, 30.0, 200.0)) if rng.random() < late else None,
         max_attempts=rng.choice((None, None, 1, 2)),
+        wait=rng.choice(TIMEOUTS) if agent in WAITING_AGENTS and rng.random() < waiting else None,
         tries=rng.choice((1, 4, 4, 8)),
     )
 
@@ -234,6 +259,14 @@ def _interrupt(rng: random.Random, operations: list[Operation], task: Submit) ->
     place = operations.index(task) + 1 if task in operations else len(operations)
     interruption = Cancel(task.number) if rng.random() < 0.6 else Hold("agent", task.agent, rng.choice((5.0, 60.0)))
     operations[place:place] = [Wait(rng.choice((0.2, 1.0, 3.0))), interruption]
+
+
+def _tell(rng: random.Random, operations: list[Operation], task: Submit) -> None:
+    """Tell a task what it waits for: never, once, twice the same or something else."""
+    place = operations.index(task) + 1 if task in operations else len(operations)
+    for payload in rng.choice(((), ("yes",), ("yes",), ("yes", "yes"), ("yes", "no"))):
+        operations[place:place] = [Wait(rng.choice(WAITS)), Signal(task.number, payload)]
+        place += 2
 
 
 def _hold(rng: random.Random) -> Hold:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEPT_DAYS = 100
-INDEX_KEYS = {"attention_pk", "attention_sk", "dead_pk", "dead_sk", "watch_pk", "watch_sk"}
+INDEX_KEYS = {f"{index}_{part}" for index in ("attention", "dead", "watch", "run") for part in ("pk", "sk")}
 
 
 @pytest.fixture

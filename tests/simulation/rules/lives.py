@@ -42,7 +42,7 @@ def counted(case: Case) -> Iterator[Violation]:
                 charged, lost_alone = charged + 1, False
                 if charged >= most:
                     yield Violation("attempts", f"{task.name}: left to be retried after {charged} of {most}")
-            elif event.kind is Kind.PARKED:
+            elif event.kind in (Kind.PARKED, Kind.WAITING):
                 lost_alone = False
             elif event.kind is Kind.DEAD_LETTERED:
                 cause = event.body.get("cause")

@@ -38,7 +38,7 @@ def fenced(case: Case) -> Iterator[Violation]:
             if event.kind is Kind.STARTED:
                 if event.attempt != before.attempt + 1:
                     yield Violation("fence", f"{task.name}: attempt {event.attempt} follows {before.attempt}")
-            elif event.kind in (Kind.STEP_RECORDED, Kind.ATTEMPT_FAILED) or _of_attempt(event):
+            elif event.kind in (Kind.STEP_RECORDED, Kind.ATTEMPT_FAILED, Kind.WAITING) or _of_attempt(event):
                 held = holder is not None and (holder.actor, holder.attempt) == (event.actor, event.attempt)
                 if not held:
                     yield Violation("fence", f"{task.name}: {event.kind}/{event.seq} by who did not hold it")

@@ -29,7 +29,10 @@ def _broken_up(case: Case, tasks: list[Task]) -> bool:
 
 
 def in_order(case: Case) -> Iterator[Violation]:
-    """What was accepted first has ended before what was accepted after it begins; a redriven task is accepted anew."""
+    """What was accepted first has ended before what was accepted after it begins; a redriven task is accepted anew.
+
+    A task that has come to wait for a signal has left its place.
+    """
     for (_, session, _), tasks in _by_lane(case).items():
         lives = [(task, life) for task in tasks for life in task.lives]
         for (one, first), (other, second) in combinations(lives, 2):
@@ -45,7 +48,8 @@ def _precedes(before: Life, after: Life) -> bool:
 def _ordered(before: Life, after: Life) -> bool:
     if after.first is None:
         return True
-    return before.end is not None and before.end.at <= after.first.at
+    left = next((written for written in before.events if written.event.kind is Kind.WAITING), before.end)
+    return left is not None and left.at <= after.first.at
 
 
 def one_at_a_time(case: Case) -> Iterator[Violation]:

@@ -36,6 +36,7 @@ SPECS = st.builds(
     input_schema=SCHEMAS,
     output_schema=SCHEMAS,
     on_open=st.sampled_from(["park", "reject"]),
+    errors=st.lists(NAMES, max_size=3).map(tuple),
 )
 
 
@@ -65,6 +66,13 @@ def test_a_manifest_of_an_earlier_version_parks_what_meets_a_dependency_that_is_
     value = json.loads(manifest([spec]))
     del value["agents"][spec.name]["on_open"]
     assert Catalog.from_json(json.dumps(value)).get(spec.name).on_open == "park"
+
+
+@given(SPECS)
+def test_a_manifest_of_an_earlier_version_declares_no_errors(spec: AgentSpec) -> None:
+    value = json.loads(manifest([spec]))
+    del value["agents"][spec.name]["errors"]
+    assert Catalog.from_json(json.dumps(value)).get(spec.name).errors == ()
 
 
 def test_an_agent_that_is_not_there_is_unknown() -> None:

@@ -57,6 +57,7 @@ def test_what_the_decorator_says_is_in_the_specification() -> None:
         backoff_base_seconds=2,
         backoff_cap_seconds=20,
         on_open="reject",
+        errors=["document_unreadable", "too.many-pages"],
     )
     def full(task: Question, ctx: SyncContext) -> Answer:
         return Answer(text=task.text)
@@ -66,6 +67,7 @@ def test_what_the_decorator_says_is_in_the_specification() -> None:
     assert (spec.timeout_seconds, spec.max_attempts, spec.lane) == (90, 7, "batch")
     assert (spec.integrations, spec.cache_ttl_seconds, spec.on_open) == (("bedrock", "crm"), 60, "reject")
     assert (spec.backoff_base_seconds, spec.backoff_cap_seconds) == (2, 20)
+    assert spec.errors == ("document_unreadable", "too.many-pages")
     assert not spec.is_async
 
 
@@ -138,6 +140,11 @@ def test_any_other_function_is_refused_with_the_way_to_write_it(function: Callab
         {"backoff_cap_seconds": -1},
         {"cache_ttl_seconds": 0},
         {"on_open": "wait"},
+        {"errors": "document_unreadable"},
+        {"errors": ["States.Timeout"]},
+        {"errors": [""]},
+        {"errors": ["two words"]},
+        {"errors": ["e" * 65]},
     ],
     ids=str,
 )

@@ -21,6 +21,7 @@ from flotilla.services.dead_letters import DeadLetterService
 from flotilla.services.decision_links import SigningKey
 from flotilla.services.decisions import Decisions
 from flotilla.services.dispatch import Dispatch
+from flotilla.services.executions import RunEnds, RunStarter
 from flotilla.services.hold_back import HoldBack
 from flotilla.services.limit_board import LimitBoard
 from flotilla.services.limits import Limiter
@@ -30,9 +31,13 @@ from flotilla.services.past_logs import PastLogs
 from flotilla.services.project import entry_of_log
 from flotilla.services.read import ReadService
 from flotilla.services.redrive import RedriveService
+from flotilla.services.run_reading import RunReader
+from flotilla.services.run_story import RunStory
+from flotilla.services.runs import RunService, with_runs
 from flotilla.services.signal import SignalService
 from flotilla.services.submit import SubmitService
 from flotilla.services.submit_limits import SubmitLimits
+from flotilla.workflows.declaration import StepSpec, Workflow
 from functions.api.agents import AgentRoutes
 from functions.api.application import Application
 from functions.api.batches import BatchRoutes
@@ -46,6 +51,7 @@ from functions.api.submissions import Lanes, Submissions
 from functions.api.task_view import TaskViews
 from functions.api.tasks import TaskRoutes
 from functions.api.validation import InputValidators
+from functions.api.workflows import RunRequests, WorkflowRoutes
 from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock, MemoryEventLog, MemoryLanes, MemoryPayloadStore
 from tests.fakes.archive import MemoryArchive
@@ -58,6 +64,7 @@ from tests.fakes.limits import MemoryBuckets, MemoryLimitSettings
 from tests.fakes.pauses import MemoryPauses
 from tests.fakes.schedules import MemorySchedules
 from tests.fakes.views import MemoryReadModel
+from tests.fakes.workflows import MemoryExecutions
 from tests.gateway_events import Answer, http_event, identity
 
 INLINE_BYTES = 1000
@@ -91,6 +98,17 @@ DECISIONS_KEY = "a key of sixty-four characters, which nobody but the fleet may 
 LANES = ("critical", "standard", "batch")
 RETENTION_DAYS = 30
 
+WORKFLOWS = {
+    "analysis": Workflow(
+        name="analysis",
+        version="d1",
+        description="",
+        input_schema=None,
+        steps=(StepSpec("Extract", "document.extract", map="Documents"), StepSpec("Report", "document.report")),
+    ),
+    "nap": Workflow("nap", "d2", "", SLEEP, (StepSpec("Sleep", "sleep"),)),
+}
+
 
 class OneEndpoint:
     """The webhook endpoints of a fleet in which one tenant has one."""
@@ -112,6 +130,7 @@ class Api:
     archive: MemoryArchive = field(default_factory=MemoryArchive)
     circuits: MemoryCircuits = field(default_factory=MemoryCircuits)
     buckets: MemoryBuckets = field(default_factory=MemoryBuckets)
+    executions: MemoryExecutions = field(default_factory=lambda: MemoryExecutions(WORKFLOWS))
     limits_set: MemoryLimitSettings = field(default_factory=MemoryLimitSettings)
     limits_declared: dict[str, Limit] = field(default_factory=dict)
     log: EventLog | None = None
@@ -133,13 +152,18 @@ class Api:
         views = TaskViews(claim_check, _link)
         past = PastLogs(views=self.read_model, archive=self.archive, clock=self.clock, retention_days=RETENTION_DAYS)
         logs = OpenLogs(log=log, past=past, clock=self.clock, retention_days=RETENTION_DAYS)
+        ends = RunEnds(log=log, executions=self.executions, claim_check=claim_check, clock=self.clock)
         dispatch = Dispatch(
             lanes=self.lanes,
             delays=self.delays,
             schedules=self.schedules,
             ladder=Ladder(TIERS_SECONDS),
             clock=self.clock,
+            start_run=RunStarter(
+                log=log, executions=self.executions, claim_check=claim_check, ends=ends, clock=self.clock
+            ),
         )
+        runnable = with_runs(self.catalog, WORKFLOWS)
         submissions = Submissions(
             catalog=self.catalog,
             lanes=lanes,
@@ -149,13 +173,29 @@ class Api:
             clock=self.clock,
         )
         submit = SubmitService(log=log, dispatch=dispatch, claim_check=claim_check, clock=self.clock)
+        read = ReadService(log=log, clock=self.clock, past=past)
+        listing = ListService(views=self.read_model, log=log, past=past)
+        cancel = CancelService(logs=logs, schedules=self.schedules, clock=self.clock)
         tasks = TaskRoutes(
             submissions=submissions,
             limits=self.limits,
             submit=submit,
-            read=ReadService(log=log, clock=self.clock, past=past),
-            listing=ListService(views=self.read_model, log=log, past=past),
+            read=read,
+            listing=listing,
             views=views,
+            clock=self.clock,
+        )
+        workflows = WorkflowRoutes(
+            requests=RunRequests(
+                workflows=WORKFLOWS, lanes=lanes, validators=validators, endpoints=OneEndpoint, clock=self.clock
+            ),
+            limits=self.limits,
+            runs=RunService(submit=submit, default_lane="standard"),
+            read=read,
+            reader=RunReader(views=self.read_model, listing=listing, executions=self.executions, workflows=WORKFLOWS),
+            story=RunStory(self.read_model, listing),
+            cancel=cancel,
+            tasks=views,
             clock=self.clock,
         )
         batches = BatchRoutes(submissions=submissions, limits=self.limits, submit=submit, views=views)
@@ -163,7 +203,7 @@ class Api:
             logs=logs,
             dispatch=dispatch,
             claim_check=claim_check,
-            catalog=self.catalog,
+            catalog=runnable,
             lanes=LANES,
             clock=self.clock,
         )
@@ -178,17 +218,17 @@ class Api:
             )
         )
         operations = TaskOperations(
-            cancel=CancelService(logs=logs, schedules=self.schedules, clock=self.clock),
+            cancel=cancel,
             redrive=redrive,
             signals=signals,
-            catalog=self.catalog,
+            catalog=runnable,
             validators=validators,
             views=views,
         )
         dead_letters = DeadLetterRoutes(
             dead_letters=DeadLetterService(read_model=self.read_model, redrive=redrive, clock=self.clock),
             redrive=redrive,
-            catalog=self.catalog,
+            catalog=runnable,
             validators=validators,
             download_link=_link,
             clock=self.clock,
@@ -205,6 +245,12 @@ class Api:
                 Route("POST", "/v1/tasks/{task_id}/signal", "tasks:write", operations.signal),
                 Route("GET", "/v1/decisions/{token}", None, decisions.show),
                 Route("POST", "/v1/decisions/{token}", None, decisions.decide),
+                Route("GET", "/v1/workflows", "tasks:read", workflows.list),
+                Route("POST", "/v1/workflows/{workflow}", "tasks:write", workflows.start),
+                Route("GET", "/v1/workflows/{workflow}", "tasks:read", workflows.get),
+                Route("GET", "/v1/workflows/{workflow}/tasks", "tasks:read", workflows.tasks),
+                Route("GET", "/v1/workflows/{workflow}/events", "tasks:read", workflows.events),
+                Route("POST", "/v1/workflows/{workflow}/cancel", "tasks:write", workflows.cancel),
                 Route("GET", "/v1/dead-letters", "operate", dead_letters.list),
                 Route("GET", "/v1/dead-letters/groups", "operate", dead_letters.groups),
                 Route("POST", "/v1/dead-letters/redrive", "operate", dead_letters.redrive),

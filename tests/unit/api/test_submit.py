@@ -33,6 +33,8 @@ TASK_MEMBERS = frozenset(
         "deadline",
         "budget_usd",
         "parent",
+        "workflow",
+        "waiting",
         "input",
         "output",
         "error",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -119,3 +120,38 @@ def test_get_shows_what_a_task_may_cost_and_did_and_which_model_served_instead(
     assert shown["budget_usd"].strip() == "0.50"
     assert shown["usage"].strip() == "model_calls 1, cost_usd 0.000011"
     assert shown["failover"].strip() == "fast: haiku instead of nova, circuit_open"
+
+
+def test_a_signal_is_given_with_what_comes_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = tmp_path / "payload.json"
+    document.write_text('{"approved": true}')
+    for arguments, payload in (
+        ((), None),
+        (("--payload", '"yes"'), "yes"),
+        (("--payload", f"@{document}"), {"approved": True}),
+    ):
+        api = FakeApi(httpx.Response(202, json=queued("tsk_1")))
+        assert typed(api, "signal", "tsk_1", "decision", *arguments) == 0
+        assert api.calls == ["POST /v1/tasks/tsk_1/signal"]
+        assert json.loads(api.requests[0].content) == {"name": "decision", "payload": payload}
+        assert "queued" in capsys.readouterr().out
+
+
+def test_a_signal_that_nobody_waits_for_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(FakeApi(problem(409, "not-waiting")), "signal", "tsk_1", "decision") == 1
+    assert "409 not-waiting" in capsys.readouterr().err
+    assert typed(FakeApi(), "signal", "tsk_1", "decision", "--payload", "{") == 2
+    assert "--payload holds no JSON" in capsys.readouterr().err
+
+
+def test_a_waiting_task_shows_what_it_waits_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    waiting = {"for": "decision", "since": "2026-11-21T09:00:00.100Z", "until": None, "detail": {"amount": 3}}
+    task = queued("tsk_1") | {"status": "waiting", "waiting": waiting}
+    assert typed(FakeApi(httpx.Response(200, json=task)), "get", "tsk_1") == 0
+    shown = capsys.readouterr().out
+    assert "for decision since 2026-11-21T09:00:00.100Z" in shown and '{"amount": 3}' in shown
+    assert typed(FakeApi(page([task])), "list") == 0
+    assert "waits for decision" in capsys.readouterr().out

@@ -22,7 +22,7 @@ from cli.workflows import Run, Seen, Workflows
 from tests.unit.cli.fake_api import CONNECTION, FakeApi, finished, problem
 
 RUN_ID = "wfl_" + "1" * 32
-DATE = {"Date": "Sat, 21 Nov 2026 09:01:03 GMT"}
+DATE = {"Date": "Sat, 21 Nov 2026 09:05:00 GMT"}
 
 
 def typed(api: FakeApi, *arguments: str) -> int:
@@ -155,6 +155,14 @@ def test_get_shows_the_steps_the_error_and_the_output(capsys: pytest.CaptureFixt
     assert "ReportFailed: [no] page" in capsys.readouterr().out
 
 
+def test_get_names_the_task_that_a_person_is_waited_for_by(capsys: pytest.CaptureFixture[str]) -> None:
+    view = run(steps=[step("Ask", "approval.ask", waiting=1)], maps=[], usage={"cost_usd": 0.25, "complete": True})
+    assert typed(FakeApi(*answers(view)), "get", RUN_ID) == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"waits +Ask: tsk_{'a' * 32}", shown)
+    assert re.search(r"usage +cost_usd 0.25\n", re.sub(r" +\n", "\n", shown))
+
+
 def test_the_tree_has_the_steps_of_a_map_below_it_in_the_definitions_order() -> None:
     lines = drawn(run())
     assert [re.split(r"  +", line.strip())[0] for line in lines] == [
@@ -256,10 +264,11 @@ def test_time_goes_on_between_two_looks_and_stops_with_the_run() -> None:
     running: Any = run()
     ended: Any = run("succeeded")
     assert elapsed_of(Seen(running, None)) is None
-    board.show(Seen(running, 1795251663.0))  # as `DATE` says: 63 seconds after it was created
+    board.show(Seen(running, 1795251663.0))  # 63 seconds after it was created
     now[0] += 7
     assert "1 min 10 s" in text_of(board)
     board.show(Seen(ended, None))
+    now[0] += 7
     assert "2 min 05 s" in text_of(board)
 
 
@@ -277,20 +286,28 @@ def test_a_length_of_time_is_said_for_a_person(seconds: float, said: str) -> Non
     assert for_a_person(seconds) == said
 
 
+async def followed(api: FakeApi) -> list[str]:
+    async with Calls(CONNECTION, transport=api.transport, sleep=api.sleep, monotonic=api.monotonic) as calls:
+        workflows = Workflows(calls, sleep=api.sleep, monotonic=api.monotonic)
+        return [seen.run["status"] async for seen in workflows.follow(RUN_ID)]
+
+
 def test_a_run_that_the_api_takes_long_to_tell_of_is_asked_for_less_often() -> None:
     class SlowApi(FakeApi):
         def answer(self, request: httpx.Request) -> httpx.Response:
             self.now += 2.0
             return super().answer(request)
 
-    async def follow(api: FakeApi) -> list[str]:
-        async with Calls(CONNECTION, transport=api.transport, sleep=api.sleep, monotonic=api.monotonic) as calls:
-            workflows = Workflows(calls, sleep=api.sleep, monotonic=api.monotonic)
-            return [seen.run["status"] async for seen in workflows.follow(RUN_ID)]
-
     for api, pause in ((FakeApi(*answers(run(), run("succeeded"))), 0.5), (SlowApi(*answers(run(), run("failed"))), 8)):
-        assert len(asyncio.run(follow(api))) == 2
+        assert len(asyncio.run(followed(api))) == 3
         assert api.waits == [pause]
+
+
+def test_a_run_that_has_just_ended_is_looked_at_once_more_for_its_last_steps() -> None:
+    just_then = {"Date": "Sat, 21 Nov 2026 09:02:05 GMT"}
+    api = FakeApi(*(httpx.Response(200, json=run("succeeded"), headers=just_then) for _ in range(2)))
+    assert len(asyncio.run(followed(api))) == 2
+    assert api.waits == [1.5]
 
 
 def test_the_story_tells_each_event_with_its_step_and_task(capsys: pytest.CaptureFixture[str]) -> None:

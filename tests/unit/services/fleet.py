@@ -28,6 +28,7 @@ from flotilla.services.gate import Gate
 from flotilla.services.pause_board import PauseBoard
 from flotilla.services.single_flight import SingleFlight
 from flotilla.services.submit import Accepted, Submission, SubmitService
+from flotilla.workflow_ports import TaskTokens
 from tests.fakes import (
     ManualClock,
     MemoryEventLog,
@@ -114,7 +115,7 @@ class Fleet:
             ladder=self.ladder,
             clock=self.clock,
         )
-        callbacks = Callbacks(through(self.tokens), claim_check, self.metrics)
+        tokens = through(self.tokens)
         return AttemptTools(
             log=log,
             receipts=through(self.receipts),
@@ -134,17 +135,24 @@ class Fleet:
             watchdog=self.watchdog,
             random=chance,
             lanes=DeployedLanes(LANES, "standard"),
-            bridge=Bridge(
-                log=log,
-                claim_check=claim_check,
-                dispatch=dispatch,
-                callbacks=callbacks,
-                clock=self.clock,
-                lane="standard",
-                lanes=LANES,
-            ),
-            callbacks=callbacks,
+            bridge=self.bridge(log, tokens, dispatch, "standard", claim_check),
+            callbacks=Callbacks(tokens, claim_check, self.metrics),
             files=through(self.payloads),
+        )
+
+    def bridge(
+        self, log: EventLog, tokens: TaskTokens, dispatch: Dispatch, lane: str, claim_check: ClaimCheck | None = None
+    ) -> Bridge:
+        """What makes tasks of the orders on a lane."""
+        claim_check = claim_check or self.claim_check
+        return Bridge(
+            log=log,
+            claim_check=claim_check,
+            dispatch=dispatch,
+            callbacks=Callbacks(tokens, claim_check, self.metrics),
+            clock=self.clock,
+            lane=lane,
+            lanes=LANES,
         )
 
     def submission(self, agent: str, value: Any, **options: Any) -> Submission:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from dataclasses import replace
@@ -231,6 +232,26 @@ class TestOtherLanes:
         worked(fleet, body, 2)
         assert fleet.lanes.sends == 2
         assert len(fleet.lanes.sent) == 1
+
+
+class TestSessions:
+    """The order of a session is that in which its tasks were accepted, whatever the groups of their orders."""
+
+    def test_a_task_takes_its_turn_in_its_session(self, fleet: Fleet) -> None:
+        body = asked(fleet, session="{run}/talk")
+        assert len(worked(fleet, body).done) == 1
+        task = order_of(body).task_id
+        assert fleet.kinds(task) == ["accepted"]
+        assert fleet.message(task).session == f"{RUN}/talk"
+        assert run(fleet.deliver(fleet.delivery(task))).done
+        assert told(fleet)["task_id"] == task
+
+    def test_an_order_that_came_in_its_sessions_turn_is_run_at_once(self, fleet: Fleet) -> None:
+        body = asked(fleet, session="talk")
+        group = "s-" + hashlib.sha256(b"acme\0talk").hexdigest()[:40]
+        assert len(run(fleet.deliver(replace(delivery_of(body), group=group))).done) == 1
+        assert told(fleet)["task_id"] == order_of(body).task_id
+        assert not fleet.lanes.sent
 
 
 class TestMessages:

@@ -205,6 +205,7 @@ def test_a_notice_says_what_the_api_says_of_the_task_but_not_its_input(stage: St
             "started_at": "2023-11-14T22:13:20.100Z",
             "finished_at": "2023-11-14T22:13:20.200Z",
             "deadline": None,
+            "waiting": None,
             "output": {"value": 2},
             "output_omitted": False,
             "error": None,

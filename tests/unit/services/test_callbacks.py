@@ -175,7 +175,7 @@ class TestEnds:
 def accepted(fleet: Fleet, body: str) -> TaskMessage:
     """The task of an order whose worker died once it had accepted it."""
     assert fleet.tools.bridge is not None
-    message = run(fleet.tools.bridge.task_of(order_of(body), fleet.catalog.get("sample.echo")))
+    message = run(fleet.tools.bridge.task_of(order_of(body), fleet.catalog.get("sample.echo"), "g"))
     assert isinstance(message, TaskMessage)
     return message
 

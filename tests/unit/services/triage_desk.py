@@ -9,7 +9,8 @@ from typing import Any
 from flotilla.events import Event, Kind, chain
 from flotilla.models import Delivery, TaskMessage
 from flotilla.read_model import UNREADABLE, DeadFilter, UnreadableMessage
-from flotilla.services.triage import DeadMessage, TriageResult, TriageService
+from flotilla.services.bridge import Bridge
+from flotilla.services.triage import DeadMessage, Orders, TriageResult, TriageService
 from tests.fakes import MemoryReceipts
 from tests.fakes.views import MemoryReadModel
 from tests.unit.services import sample_agents
@@ -47,7 +48,11 @@ class Desk:
             clock=self.fleet.clock,
             random=random.Random(1),
             actor="triage:fleet-triage/1",
+            orders=Orders(self._bridge, lambda: self.fleet.catalog),
         )
+
+    def _bridge(self, lane: str) -> Bridge:
+        return self.fleet.bridge(self.log or self.fleet.log, self.fleet.tokens, self.fleet.dispatch, lane)
 
     def triage(self, *dead: DeadMessage, calls: Calls | None = None) -> TriageResult:
         result: TriageResult = run(self.service(calls).run(dead, self.receipts))

@@ -7,9 +7,8 @@ list that it was made from.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -70,7 +69,7 @@ def listed_in(content: bytes) -> Iterator[Document]:
             raise _invalid(f"line {number}{f', {place}' if place else ''}: {found['msg']}") from None
 
 
-def make(documents: Iterable[Document], key_of: Any) -> Manifest:
+def make(documents: Iterable[Document], key_of: Callable[[str], str]) -> Manifest:
     """Make a manifest.
 
     Args:
@@ -94,13 +93,12 @@ def make(documents: Iterable[Document], key_of: Any) -> Manifest:
         if len(known) > MAX_DOCUMENTS:
             raise _invalid(f"there are more than {MAX_DOCUMENTS} documents")
         line = document.model_dump(exclude_none=True)
-        if document.text is not None:
-            content = _encoded(document)
-            if len(json.dumps(document.text)) > INLINE_BYTES:
-                name = f"documents/{len(known):06d}.txt"
-                texts[name] = content
-                del line["text"]
-                line["key"] = key_of(name)
+        content = _encoded(document)
+        if document.text is not None and len(json.dumps(document.text)) > INLINE_BYTES:
+            name = f"documents/{len(known):06d}.txt"
+            texts[name] = content
+            del line["text"]
+            line["key"] = key_of(name)
         lines.append(json.dumps(line, separators=(",", ":")).encode())
     if not lines:
         raise _invalid("it lists no document")

@@ -63,7 +63,7 @@ class PayloadStore(Protocol):
         """Read what lies at `key`.
 
         Raises:
-            RetryableError: It is not there (yet) or the store did not answer.
+            RetryableError: It is not there (yet) (`payload_missing`) or the store did not answer.
         """
         ...
 

@@ -184,12 +184,14 @@ class TriageSettings(_TaskSettings):
 
     Attributes:
         delays_dlq_url: The dead letter queue of the delay ladder.
+        state_machines: See `WorkerSettings.state_machines`.
     """
 
     views_table: Text = Field(validation_alias="FLOTILLA_VIEWS_TABLE")
     delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
     delays_dlq_url: Text = Field(validation_alias="FLOTILLA_DELAYS_DLQ_URL")
     schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
+    state_machines: Text | None = Field(default=None, validation_alias="FLOTILLA_STATE_MACHINES")
 
 
 class ReconcilerSettings(_TaskSettings):

@@ -180,7 +180,7 @@ class AttemptRunner:
         if budget < spec.timeout_seconds and not self._invocation.fresh(self._clock.now_ms()):
             return Again(0)  # what ran before it took the time; a fresh invocation has more
         try:
-            message = await self._task(wanted, spec)
+            message = await self._task(delivery, wanted, spec)
             if message is None:
                 return Done()
             with self._invocation.roster.seat(message.tenant, message.agent) as seat:
@@ -192,14 +192,14 @@ class AttemptRunner:
             logger.warning("store unavailable", extra={**extra, "cause": str(error.__cause__)})
             return after_a_fault(delivery.receive_count, UNAVAILABLE_RETRY_SECONDS)
 
-    async def _task(self, wanted: TaskMessage | StepOrder, spec: AgentSpec) -> TaskMessage | None:
+    async def _task(self, delivery: Delivery, wanted: TaskMessage | StepOrder, spec: AgentSpec) -> TaskMessage | None:
         """The task; None where there is nothing left to do for it here."""
         if isinstance(wanted, TaskMessage):
             return wanted
         if self._tools.bridge is None:
             # A deployment is under way: whoever is told of the workflows will know what to do.
             raise RetryableError("this worker knows of no workflows", code="no_workflows")
-        return await self._tools.bridge.task_of(wanted, spec)
+        return await self._tools.bridge.task_of(wanted, spec, delivery.group)
 
     async def _run(
         self, delivery: Delivery, message: TaskMessage, spec: AgentSpec, seat: Seat, *, solo: bool

@@ -23,7 +23,7 @@ from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
 from flotilla.services.attempt import AttemptRunner, AttemptTools, Invocation
 from flotilla.services.outcome import Again, Done, Outcome, RunAlone, after_a_fault
 from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS
-from flotilla.workflows.order import StepOrder
+from flotilla.workflows.order import StepOrder, read_wanted
 
 logger = logging.getLogger("flotilla.worker")
 
@@ -201,22 +201,12 @@ class _Batch:
 
 def _read(delivery: Delivery, catalog: Catalog) -> _Item:
     try:
-        wanted = _wanted(delivery.body)
+        wanted = read_wanted(delivery.body)
         return _Readable(delivery, wanted, catalog.get(wanted.agent))
     except UnreadableMessageError as error:
         return _Unreadable(delivery, error.message)
     except UnknownAgentError:
         return _Unknown(delivery)
-
-
-def _wanted(body: str) -> TaskMessage | StepOrder:
-    try:
-        return TaskMessage.from_body(body)
-    except UnreadableMessageError as no_task:
-        try:
-            return StepOrder.from_body(body)
-        except UnreadableMessageError as no_order:
-            raise UnreadableMessageError(f"{no_task.message}; {no_order.message}") from None
 
 
 def _seconds_for(group: Sequence[_Item]) -> float:

@@ -86,16 +86,17 @@ class Bridge:
         self._lane = lane
         self._lanes = lanes
 
-    async def task_of(self, order: StepOrder, spec: AgentSpec) -> TaskMessage | None:
+    async def task_of(self, order: StepOrder, spec: AgentSpec, group: str) -> TaskMessage | None:
         """The task to work on for an order, as its event 0 makes it; the order's own message stands for it from here.
 
         Args:
             order: The order.
             spec: Its agent.
+            group: Message group in which the order came.
 
         Returns:
-            None where the order is done with: its task waits on the lane where it belongs, or the state was told that
-            there will be none.
+            None where the order is done with: its task waits where it belongs, which is another lane, or its turn in
+            its session; or the state was told that there will be none.
 
         Raises:
             RetryableError: It is not known whether that is durable; the order must come back.
@@ -104,15 +105,24 @@ class Bridge:
         try:
             message = await self._accept(order, spec)
         except PermanentError as error:
-            extra = {"run": order.header.run, "step": order.step, "code": error.code, "error": error.message}
-            logger.error("order refused", extra=extra)
-            await self._callbacks.refuse(order, ErrorInfo(error.code, error.message, retryable=False))
+            await self.refuse(order, error.code, error.message)
             return None
-        if message.lane == self._lane:
+        in_turn = message.session is None or message.group == group
+        if message.lane == self._lane and in_turn:
             return message
         await self._dispatch(message)
-        logger.info("task belongs on another lane", extra={"task_id": message.task_id, "lane": message.lane})
+        logger.info("order passed on", extra={"task_id": message.task_id, "lane": message.lane})
         return None
+
+    async def refuse(self, order: StepOrder, code: str, why: str) -> None:
+        """Tell the state that there will be no task.
+
+        Raises:
+            RetryableError: It is not known whether it was told.
+        """
+        keys = {"run": order.header.run, "step": order.step, "code": code}
+        logger.error("order refused", extra={**keys, "error": why})
+        await self._callbacks.refuse(order, ErrorInfo(code, why, retryable=False))
 
     async def _accept(self, order: StepOrder, spec: AgentSpec) -> TaskMessage:
         problem = self._problem(order)

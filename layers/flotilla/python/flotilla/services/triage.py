@@ -6,8 +6,10 @@ there that it cannot read. Neither says that the task is lost:
     received too often                the task goes on with a fresh message: `parked`, reason `receive_limit`
     and that message as well,         `dead_lettered`, cause `undeliverable`
       with nothing in between
+    a workflow's order, not accepted  accepted here, and its task sent to its lane
     stands for no task                kept in the read model, for a person to look at
-    its task has ended                nothing
+    its task has ended                nothing; but where a worker may have died before it had done what follows from
+                                      the end, the message goes back to where that is done
 
 Invariant: a message is given up only when the log, or the read model, says what it was; and no task
 dies because its messages were held back. Whatever dies in between leaves the message where it is.
@@ -19,19 +21,23 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from flotilla.agents.catalog import Catalog
 from flotilla.clock import Clock
-from flotilla.errors import CorruptLogError, RetryableError, UnreadableMessageError
+from flotilla.errors import CorruptLogError, RetryableError, UnknownAgentError, UnreadableMessageError
 from flotilla.events import Event, Kind, TaskState, fold
 from flotilla.models import Delivery, ErrorInfo, Status, TaskMessage
 from flotilla.ports import EventLog, LaneReceipts, PayloadStore, ReadModel
 from flotilla.primitives.lease import seconds_until_takeover
 from flotilla.primitives.parking import release_seconds
 from flotilla.read_model import UnreadableMessage
+from flotilla.services.bridge import Bridge
+from flotilla.services.callbacks import is_workers
 from flotilla.services.dispatch import Dispatch, message_for
 from flotilla.services.successor import successor
+from flotilla.workflows.order import StepOrder, body_without_token, read_wanted
 
 logger = logging.getLogger("flotilla.triage")
 
@@ -99,6 +105,19 @@ class _Again:
 _Outcome = _Done | _Again
 
 
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What workflows' orders are accepted with.
+
+    Attributes:
+        bridge: Accepts those that were on the lane of that name.
+        catalog: The deployed agents, asked for when there is an order.
+    """
+
+    bridge: Callable[[str], Bridge]
+    catalog: Callable[[], Catalog]
+
+
 def unreadable_body_key(queue: str, message_id: str) -> str:
     """Where the whole body of an unreadable message lies that was too long for the read model."""
     return f"unreadable/{queue}/{message_id}.txt"
@@ -116,6 +135,7 @@ class TriageService:
         clock: Dates the events.
         random: Draws jitter: what comes back together must not start together.
         actor: Who writes, unique to the invocation.
+        orders: Accepts workflows' orders; None where there are no workflows.
     """
 
     def __init__(
@@ -129,6 +149,7 @@ class TriageService:
         clock: Clock,
         random: random.Random,
         actor: str,
+        orders: Orders | None = None,
     ) -> None:
         self._log = log
         self._read_model = read_model
@@ -138,6 +159,7 @@ class TriageService:
         self._clock = clock
         self._random = random
         self._actor = actor
+        self._orders = orders
 
     async def run(self, messages: Sequence[DeadMessage], receipts: LaneReceipts) -> TriageResult:
         """Sort out one queue's messages: groups at once, each in order; one that is held holds up its group alone."""
@@ -187,14 +209,13 @@ class TriageService:
             return _Again(_NOT_KEPT_SECONDS)
 
     async def _sort_out(self, dead: DeadMessage) -> _Outcome:
-        message = TaskMessage.from_body(dead.delivery.body)
+        wanted = read_wanted(dead.delivery.body)
         for _ in range(_TRIES):
-            events = await self._log.read(message.task_id)
+            events = await self._log.read(wanted.task_id)
             if not events:
-                return await self._keep_unreadable(dead, "the task has no log")
+                return await self._unlogged(dead, wanted)
             state = fold(events)
-            if events[-1].body.get("turns"):
-                # Who committed the result may have died before its turns were in the session: a worker puts them there.
+            if _unfinished_end(state, events[-1]):
                 await self._dispatch(message_for(state))
                 return _Done()
             if state.status.terminal or state.status is Status.WAITING:
@@ -204,7 +225,7 @@ class TriageService:
                 wait = seconds_until_takeover(state.lease_until_ms, self._clock.now_ms())
                 if wait > 0:
                     return _Again(min(math.ceil(wait), _LONGEST_HOLD_SECONDS))
-            if state.lane in self._lanes and _answered(events, message):
+            if state.lane in self._lanes and _answered(events, wanted):
                 if _rounds(events):
                     # Who set it going may have died before it sent the message.
                     await self._dispatch(message_for(state))
@@ -218,6 +239,21 @@ class TriageService:
                 )
                 return _Done()
         return _Again(1)
+
+    async def _unlogged(self, dead: DeadMessage, wanted: TaskMessage | StepOrder) -> _Outcome:
+        if self._orders is None or isinstance(wanted, TaskMessage):
+            return await self._keep_unreadable(dead, "the task has no log")
+        bridge = self._orders.bridge(dead.queue)
+        try:
+            spec = self._orders.catalog().get(wanted.agent)
+        except UnknownAgentError as error:
+            await bridge.refuse(wanted, "unknown_agent", error.message)
+            return await self._keep_unreadable(dead, error.message)
+        message = await bridge.task_of(wanted, spec, dead.delivery.group)
+        if message is not None:
+            await self._dispatch(message)
+            logger.warning("order accepted late", extra={"task_id": message.task_id, "queue": dead.queue})
+        return _Done()
 
     def _next(self, state: TaskState, rounds: int) -> Event:
         """The event that sets the task going again, or ends it."""
@@ -251,7 +287,7 @@ class TriageService:
         found = UnreadableMessage(
             message_id=delivery.message_id,
             lane=dead.queue,
-            body=delivery.body,
+            body=body_without_token(delivery.body),
             reason=(dead.reason or why)[:_MAX_REASON_CHARACTERS],
             received_at_ms=self._clock.now_ms(),
         )
@@ -268,9 +304,16 @@ def _is_limit(event: Event) -> bool:
     return event.kind is Kind.PARKED and event.body.get("reason") == RECEIVE_LIMIT
 
 
-def _answered(events: Sequence[Event], message: TaskMessage) -> bool:
+def _unfinished_end(state: TaskState, head: Event) -> bool:
+    """Whether a worker ended the task and may have died before it had done what follows: another one does it."""
+    turns = bool(head.body.get("turns"))
+    return turns or (state.status.terminal and state.workflow is not None and is_workers(head.actor))
+
+
+def _answered(events: Sequence[Event], wanted: TaskMessage | StepOrder) -> bool:
     """True if this message, or one as old, has already been answered by setting its task going with a newer one."""
-    return any(_is_limit(event) and event.seq > message.seq for event in events)
+    seq = wanted.seq if isinstance(wanted, TaskMessage) else 0
+    return any(_is_limit(event) and event.seq > seq for event in events)
 
 
 def _rounds(events: Sequence[Event]) -> int:

@@ -41,7 +41,14 @@ BUILT_IN: dict[str, str] = {
     "no_session": "its agent asked for the memory of a session, and it belongs to none",
     "invalid_turn": "its agent added what is no JSON to its session",
     "too_many_turns": "its agent added more turns to its session than an attempt may",
-    "unknown_agent": "its agent submitted a task for an agent that is not deployed",
+    "wait_timeout": "the signal that it waited for did not come in time, and its agent did not go on without",
+    "invalid_wait": "its agent asked to wait for what cannot be waited for",
+    "wait_in_step": "its agent asked to wait within a step",
+    "too_many_waits": "it waited more often than a task may",
+    "invalid_file_name": "its agent named a file by what is no name",
+    "file_missing": "its agent read a file that is not there",
+    "file_not_allowed": "its agent read a file that is not its own to read",
+    "unknown_agent": "it, or what its agent submitted, is for an agent that is not deployed",
     "invalid_submission": "its agent submitted a task that breaks a rule",
     "too_deep": "there are too many tasks above it, or above what it submitted",
     # Money and limits.
@@ -61,7 +68,6 @@ BUILT_IN: dict[str, str] = {
     "integration_no_answer": "the other side gave no whole answer, in every attempt, while it served others",
     "integration_timeout": "the other side did not answer in time, in every attempt, while it served others",
     "integration_unreachable": "no connection came about, in every attempt, while others had theirs",
-    "unresolved": "the other side's name did not resolve, in every attempt, while others reached it",
     # Models.
     "route_not_declared": "its agent called a route that it does not declare, or that there is not",
     "quality_not_available": "a route has no model of the quality that its agent asked for",

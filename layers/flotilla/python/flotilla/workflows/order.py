@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flotilla.errors import UnreadableMessageError
-from flotilla.models import TaskBudgets, task_budgets
+from flotilla.models import TaskBudgets, TaskMessage, task_budgets
 
 RUN_AGENT = "workflow:"
 """What stands before a workflow's name where a task has its agent's: a run is a task that Step Functions does."""
@@ -181,3 +181,31 @@ _ORDER_TYPES: dict[str, Any] = {
     "max_attempts": int | None,
     "timeout_seconds": int | None,
 }
+
+
+def read_wanted(body: str) -> TaskMessage | StepOrder:
+    """Read what lies on a lane: a task's message, or an order.
+
+    Raises:
+        UnreadableMessageError: It is neither.
+    """
+    try:
+        return TaskMessage.from_body(body)
+    except UnreadableMessageError as no_task:
+        try:
+            return StepOrder.from_body(body)
+        except UnreadableMessageError as no_order:
+            raise UnreadableMessageError(f"{no_task.message}; {no_order.message}") from None
+
+
+def body_without_token(body: str) -> str:
+    """A message's body as it may be shown: with the digest of the token that is in it, if one is."""
+    try:
+        value = json.loads(body)
+        holders = [value, value["workflow"]] if isinstance(value.get("workflow"), dict) else [value]
+    except (ValueError, AttributeError, RecursionError):
+        return body  # no message of ours
+    tokens = [(holder, holder["token"]) for holder in holders if "token" in holder]
+    for holder, token in tokens:
+        holder["token"] = "sha256:" + hashlib.sha256(str(token).encode(errors="replace")).hexdigest()
+    return json.dumps(value) if tokens else body
