@@ -4,7 +4,7 @@ The engine has them without a result writer, without what is given by a path or 
 parent's context. This is the whole state anew, on the engine's own parts for the states within it: each item is an
 execution of its own, as many at once as the state allows, and its results lie in S3 under a manifest.
 
-Refuses nothing that AWS allows but batches of items.
+Of what AWS allows, it refuses batches of items.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def run_distributed_map(
     from ministack.services import stepfunctions
 
     engine = parts_of(stepfunctions)
+    if "ItemBatcher" in state:
+        raise engine.ExecutionError("States.Runtime", "the embedded engine does not batch the items of a map")
     fields = Fields(engine, state, raw_input, effective, context)
     items = fields.items()
     run = MapRun(engine, fields, len(items), processor, execution)

@@ -13,6 +13,7 @@ different, as no workflow of ours depends on it:
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import queue
 import threading
@@ -44,6 +45,7 @@ def apply() -> None:
     _stop_all_of_an_execution(stepfunctions, waiting)
     _keep_branches_apart(stepfunctions)
     _give_expressions_time(stepfunctions)
+    _send_from_the_loop(stepfunctions)
     vars(stepfunctions).update(_run_distributed_map=run_distributed_map, ThreadPoolExecutor=Pool)
 
 
@@ -168,6 +170,39 @@ def _give_expressions_time(service: ModuleType) -> None:
         return package.Jsonata.jsonata(text, timeout=None if timeout is None else _EXPRESSION_MILLISECONDS)
 
     vars(service)["jsonata"] = SimpleNamespace(utils=package.utils, Jsonata=SimpleNamespace(jsonata=parsed))
+
+
+def _send_from_the_loop(service: ModuleType) -> None:
+    """A state's message is put on its queue where those of all others are: on the loop that serves requests.
+
+    The engine does it on the execution's own thread, while the loop tidies the queue: it puts the messages into a new
+    list, and what is added to the old one meanwhile is lost, and with it the answer that the state waits for.
+    """
+    engine = parts_of(service)
+    start, send = engine.start_execution, engine.invoke_sqs_send_message
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def start_and_know_the_loop(data: Json) -> Any:
+        if not loops:
+            loops.append(asyncio.get_running_loop())
+        return start(data)
+
+    def send_from_the_loop(resource: str, given: Any) -> Any:
+        sent: Future[Any] = Future()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                sent.set_result(context.run(send, resource, given))
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is the state's to deal with
+                sent.set_exception(error)
+
+        loops[0].call_soon_threadsafe(work)
+        return sent.result()
+
+    vars(service)["_start_execution"] = start_and_know_the_loop
+    dispatch = engine.SERVICE_DISPATCH
+    dispatch.update({name: send_from_the_loop for name, handler in dispatch.items() if handler is send})
 
 
 class Pool:

@@ -42,6 +42,7 @@ class Tormentor:
         workers_killed: Worker processes that were killed.
         sources_killed: How often the event sources were.
         duplicates: Messages that were sent again.
+        kills: When a worker was killed, in milliseconds since the epoch, and of which function it was.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Tormentor:
         self.workers_killed = 0
         self.sources_killed = 0
         self.duplicates = 0
+        self.kills: list[tuple[int, str]] = []
         self._instance = instance
         self._info = info
         self._kill_sources = kill_sources
@@ -96,12 +98,14 @@ class Tormentor:
         engine = Process.load(engine_record(self._instance))
         if engine is None or not engine.is_alive():
             return
-        workers = [child for child in psutil.Process(engine.pid).children() if _is_worker(child)]
+        workers = [(child, name) for child in psutil.Process(engine.pid).children() if (name := _worker_name(child))]
         if not workers:
             return
+        worker, name = self._draw.choice(workers)
         with contextlib.suppress(psutil.NoSuchProcess):
-            self._draw.choice(workers).kill()
+            worker.kill()
             self.workers_killed += 1
+            self.kills.append((int(time.time() * 1000), name))  # noqa: TID251 - compared with the log's times
 
     def _kill_the_event_sources(self) -> None:
         sources = Process.load(event_sources_record(self._instance))
@@ -135,13 +139,14 @@ class Tormentor:
         self.duplicates += 1
 
 
-def _is_worker(process: psutil.Process) -> bool:
-    """Whether the engine runs a worker in it, which has had the time to begin something.
+def _worker_name(process: psutil.Process) -> str | None:
+    """The worker that the engine runs in it, if it has had the time to begin something.
 
     One that dies while it starts does nothing but hide its messages for the lane's visibility timeout.
     """
     try:
         age_seconds = time.time() - process.create_time()  # noqa: TID251 - the machine's own times
-        return age_seconds > _GROWN_UP_SECONDS and "-worker-" in process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "")
+        name = process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "")
     except psutil.Error:
-        return False
+        return None
+    return name if age_seconds > _GROWN_UP_SECONDS and "-worker-" in name else None

@@ -141,6 +141,7 @@ async def _measure(
         sources_killed=tormentor.sources_killed,
         duplicates=tormentor.duplicates,
         tormented_seconds=tormented,
+        kills=tormentor.kills,
         concurrency=options.concurrency,
     )
 

@@ -58,6 +58,11 @@ class Load:
         """The share of the machine that was in use."""
         return self.busy / (self.seconds * self.cores) if self.seconds else 0.0
 
+    @property
+    def others(self) -> float:
+        """How much of one processor was used by nobody whom this knows."""
+        return max(0.0, self.busy - sum(self.parts.values())) / self.seconds if self.seconds else 0.0
+
     def of_a_core(self, *parts: str) -> float:
         """How much of one processor these used."""
         return sum(self.parts[part] for part in parts) / self.seconds if self.seconds else 0.0

@@ -18,6 +18,9 @@ AGENT = "diagnostics.echo"
 AIM = 1.5
 """The p95 beside the work may be so many times that of the idle fleet."""
 
+COLD_MS = 3000
+"""So long after a worker of the lane was killed, a task may be the one for which another has to be started."""
+
 _SERVER_ERROR = 500
 
 
@@ -71,18 +74,32 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long tasks waited for their first start, in milliseconds.
+    """How long tasks waited for their first start.
 
     Attributes:
+        found: When each was accepted, in milliseconds since the epoch, and how many milliseconds it waited.
         unstarted: Tasks that were never started.
     """
 
-    milliseconds: tuple[int, ...]
+    found: tuple[tuple[int, int], ...]
     unstarted: int = 0
 
+    def __len__(self) -> int:
+        return len(self.found)
+
     def p(self, percent: float) -> float:
-        """A percentile; none of no tasks."""
-        return percentile(self.milliseconds, percent) if self.milliseconds else float("nan")
+        """A percentile, in milliseconds; none of no tasks."""
+        return percentile([waited for _, waited in self.found], percent) if self.found else float("nan")
+
+    def apart_from(self, kills: Sequence[tuple[int, str]]) -> Waits:
+        """Those that were accepted while the lane had a worker that had not just been killed.
+
+        Args:
+            kills: When workers were killed, in milliseconds since the epoch, and of which functions they were.
+        """
+        own = [at_ms for at_ms, name in kills if name.endswith(f"-{LANE}")]
+        calm = [each for each in self.found if not any(0 <= each[0] - at_ms < COLD_MS for at_ms in own)]
+        return Waits(tuple(calm))
 
 
 def waits(logs: Mapping[str, Sequence[Event]], task_ids: Sequence[str]) -> Waits:
@@ -94,5 +111,5 @@ def waits(logs: Mapping[str, Sequence[Event]], task_ids: Sequence[str]) -> Waits
         if started is None:
             unstarted += 1
         else:
-            found.append(started - events[0].at_ms)
+            found.append((events[0].at_ms, started - events[0].at_ms))
     return Waits(tuple(found), unstarted)

@@ -10,7 +10,7 @@ from statistics import fmean
 from benchmarks.documents.history import Child, Parts, parts_of
 from benchmarks.documents.judgement import STEPS, Judgement
 from benchmarks.documents.load import CLIENT, FUNCTIONS, INVOCATIONS, REQUESTS, SOURCES, STATES, WORKERS, Load
-from benchmarks.documents.probe import AIM, Waits
+from benchmarks.documents.probe import AIM, COLD_MS, Waits
 from benchmarks.fleet import percentile
 from benchmarks.report import table
 from flotilla.events import Event
@@ -30,6 +30,7 @@ class Result:
         children: Step Functions' executions, one for each document.
         idle: How long probes waited before; `loaded`: meanwhile.
         tormented_seconds: How long processes were killed.
+        kills: When a worker was, and of which function it was.
         concurrency: How many documents were to be at work at once.
     """
 
@@ -45,6 +46,7 @@ class Result:
     sources_killed: int
     duplicates: int
     tormented_seconds: float
+    kills: Sequence[tuple[int, str]]
     concurrency: int
 
     @property
@@ -64,6 +66,11 @@ class Result:
         ends = sorted(child.ended for child in self.children)
         most = ends[: max(2, int(FULL * len(ends)))]
         return 3_600_000 * (len(most) - 1) / (most[-1] - most[0]) if len(most) > 1 and most[-1] > most[0] else 0.0
+
+    @property
+    def calm(self) -> Waits:
+        """The probes meanwhile, but for those right after a worker of their lane was killed."""
+        return self.loaded.apart_from(self.kills)
 
     @property
     def ratio(self) -> float:
@@ -89,9 +96,11 @@ def body_of(result: Result) -> str:
 
 def _ratio(result: Result) -> str:
     return (
-        f"p95 ratio: {result.ratio:.2f}; aim: at most {AIM}. {len(result.idle.milliseconds)} tasks before, "
-        f"{len(result.loaded.milliseconds)} meanwhile. All lanes share this machine's processors, which on AWS they do "
-        "not, and killed were workers of this lane too."
+        f"p95 ratio: {result.ratio:.2f}; aim: at most {AIM}. {len(result.idle)} tasks before, {len(result.loaded)} "
+        f"meanwhile, of which {len(result.loaded) - len(result.calm)} came within {COLD_MS / 1000:.0f} s after a worker "
+        "of their lane was killed, so that another may have had to be started for them; without these the ratio is "
+        f"{result.calm.p(95) / result.idle.p(95):.2f}. All lanes share this machine's processors, which on AWS they do "
+        "not."
     )
 
 
@@ -122,8 +131,8 @@ def _bound(result: Result, parts: Parts) -> str:
     working = sum(parts.whole) / 1000 / result.seconds if result.seconds else 0.0
     measured = (
         f"the machine was {load.machine:.0%} in use; the engine's one interpreter {load.engine:.0%} of a core, "
-        f"{load.of_a_core(STATES):.0%} of it Step Functions; workers {load.of_a_core(WORKERS):.0%}; {working:.0f} of "
-        f"{result.concurrency} documents at work on average"
+        f"{load.of_a_core(STATES):.0%} of it Step Functions; workers {load.of_a_core(WORKERS):.0%}; strangers "
+        f"{load.others:.0%}; {working:.0f} of {result.concurrency} documents at work on average"
     )
     if load.machine >= FULL:
         bound = f"this machine's {load.cores} processors"
@@ -170,7 +179,11 @@ def _where_time_goes(parts: Parts) -> str:
 def _probes(result: Result) -> list[list[str]]:
     return [
         [name, *(f"{found.p(percent):.0f}" for percent in (50, 95, 99))]
-        for name, found in (("on the idle fleet", result.idle), ("while documents are at work", result.loaded))
+        for name, found in (
+            ("on the idle fleet", result.idle),
+            ("while documents are at work and workers are killed", result.loaded),
+            ("… but for those right after a worker of their lane was", result.calm),
+        )
     ]
 
 

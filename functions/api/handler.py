@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from functions.api.wiring import Wiring
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from flotilla.workflows.declaration import Workflow
+
 _GATEWAY_MS = 28_000
 """API Gateway gives up after 30 s, which include the authorizer and this function's own cold start."""
 
@@ -37,9 +39,21 @@ def _when_asked(endpoint: Callable[[], Endpoint]) -> Endpoint:
     return answer
 
 
-def routes(settings: ApiSettings, catalog: Catalog, metrics: Metrics | None = None) -> Router:
-    """The API's routes, wired to AWS."""
-    wired = Wiring(settings, catalog, metrics or NoMetrics())
+def routes(
+    settings: ApiSettings,
+    catalog: Catalog,
+    metrics: Metrics | None = None,
+    workflows: Mapping[str, Workflow] | None = None,
+) -> Router:
+    """The API's routes, wired to AWS.
+
+    Args:
+        settings: What the function is told.
+        catalog: The deployed agents.
+        metrics: Where it counts; None for nowhere.
+        workflows: The deployed workflows; None reads them when a request needs them.
+    """
+    wired = Wiring(settings, catalog, metrics or NoMetrics(), workflows)
     rare = _when_asked
     return Router(
         [
@@ -54,11 +68,11 @@ def routes(settings: ApiSettings, catalog: Catalog, metrics: Metrics | None = No
             Route("GET", "/v1/decisions/{token}", None, rare(lambda: wired.decisions.show)),
             Route("POST", "/v1/decisions/{token}", None, rare(lambda: wired.decisions.decide)),
             Route("GET", "/v1/workflows", "tasks:read", rare(lambda: wired.workflows.list)),
-            Route("POST", "/v1/workflows/{workflow}", "tasks:write", rare(lambda: wired.workflows.start)),
-            Route("GET", "/v1/workflows/{workflow}", "tasks:read", rare(lambda: wired.workflows.get)),
-            Route("GET", "/v1/workflows/{workflow}/tasks", "tasks:read", rare(lambda: wired.workflows.tasks)),
-            Route("GET", "/v1/workflows/{workflow}/events", "tasks:read", rare(lambda: wired.workflows.events)),
-            Route("POST", "/v1/workflows/{workflow}/cancel", "tasks:write", rare(lambda: wired.workflows.cancel)),
+            Route("POST", "/v1/workflows/{name}", "tasks:write", rare(lambda: wired.workflows.start)),
+            Route("GET", "/v1/workflows/{run_id}", "tasks:read", rare(lambda: wired.workflows.get)),
+            Route("GET", "/v1/workflows/{run_id}/tasks", "tasks:read", rare(lambda: wired.workflows.tasks)),
+            Route("GET", "/v1/workflows/{run_id}/events", "tasks:read", rare(lambda: wired.workflows.events)),
+            Route("POST", "/v1/workflows/{run_id}/cancel", "tasks:write", rare(lambda: wired.workflows.cancel)),
             Route("GET", "/v1/dead-letters", "operate", rare(lambda: wired.dead_letters.list)),
             Route("GET", "/v1/dead-letters/groups", "operate", rare(lambda: wired.dead_letters.groups)),
             Route("POST", "/v1/dead-letters/redrive", "operate", rare(lambda: wired.dead_letters.redrive)),

@@ -46,7 +46,7 @@ def run_id_of(call: Call) -> str:
     Raises:
         RefusalError: It cannot be the name of one.
     """
-    run_id = call.parameters["workflow"]
+    run_id = call.parameters["run_id"]
     if not _RUN_ID.fullmatch(run_id):
         raise no_such_run()
     call.log["task_id"] = run_id

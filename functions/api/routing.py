@@ -53,14 +53,14 @@ class Route:
 
 
 class Router:
-    """Finds routes."""
+    """Finds routes. Templates that differ only in what their variable parts are called are one path."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._paths: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
+        self._paths: dict[str, tuple[re.Pattern[str], dict[str, tuple[re.Pattern[str], Route]]]] = {}
         for route in routes:
             pattern = re.compile(_PARAMETER.sub(_PARAMETER_VALUE, route.template))
-            _, methods = self._paths.setdefault(route.template, (pattern, {}))
-            methods[route.method] = route
+            _, methods = self._paths.setdefault(_PARAMETER.sub("{}", route.template), (pattern, {}))
+            methods[route.method] = pattern, route
 
     def find(self, request: Request) -> tuple[Route, dict[str, str]]:
         """The route for a request, and the path's variable parts.
@@ -68,13 +68,15 @@ class Router:
         Raises:
             RefusalError: There is no such path, or it does not take this method.
         """
-        for pattern, methods in self._paths.values():
-            match = pattern.fullmatch(request.path)
-            if match is None:
+        for any_pattern, methods in self._paths.values():
+            if any_pattern.fullmatch(request.path) is None:
                 continue
             # Whatever can be read can be asked for without its body.
-            route = methods.get("GET" if request.method == "HEAD" else request.method)
-            if route is not None:
+            found = methods.get("GET" if request.method == "HEAD" else request.method)
+            if found is not None:
+                pattern, route = found
+                match = pattern.fullmatch(request.path)
+                assert match is not None
                 return route, match.groupdict()
             allowed = sorted(methods) + (["HEAD"] if "GET" in methods else [])
             raise refusal(

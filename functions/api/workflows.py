@@ -76,7 +76,7 @@ class RunRequests:
             InvalidInputError: It is not right; names what is wrong.
             RetryableError: The store of endpoints did not answer.
         """
-        workflow = self._workflows.get(call.parameters["workflow"])
+        workflow = self._workflows.get(call.parameters["name"])
         if workflow is None:
             raise refusal("unknown-workflow", "No workflow of that name is deployed.")
         body = json_body(call.request)

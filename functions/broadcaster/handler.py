@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flotilla.broadcast_ports import Publisher
-from flotilla.clock import SystemClock
+from flotilla.clock import Clock, SystemClock
 from flotilla.dynamo.endpoints import DynamoEndpoints
 from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.dynamo.pauses import DynamoPauses
@@ -76,7 +76,7 @@ class BroadcasterFunction:
             transitions=settings.broadcast.transitions,
             clock=clock,
             dice=random.Random(),
-            links=_decision_links(settings, aws),
+            links=_decision_links(settings, aws, clock),
         )
         # Of a run's tasks none is delayed, and what has not ended is in the table.
         logs = OpenLogs(log=log, past=None, clock=clock, retention_days=settings.retention_days)
@@ -114,10 +114,10 @@ def _publishers(targets: BroadcastTargets, aws: threads.ThreadRunner) -> Iterato
         yield SnsTopic(clients.sns(), targets.topic_arn, aws)
 
 
-def _decision_links(settings: BroadcasterSettings, aws: threads.ThreadRunner) -> DecisionLinks | None:
+def _decision_links(settings: BroadcasterSettings, aws: threads.ThreadRunner, clock: Clock) -> DecisionLinks | None:
     if settings.decisions_secret is None:
         return None
-    key = SigningKey(SecretsManagerSecrets(clients.secretsmanager, aws), settings.decisions_secret)
+    key = SigningKey(SecretsManagerSecrets(clients.secretsmanager, aws), settings.decisions_secret, clock)
     return DecisionLinks(key, settings.api_url)
 
 

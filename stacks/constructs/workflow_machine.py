@@ -40,8 +40,9 @@ class WorkflowMachine(Construct):
         name = workflow_permissions.state_machine_name(fleet.name, definition.name)
         # The prefix keeps Step Functions from listing every such group in a policy of limited size.
         group = log_group(self, "Logs", name=f"/aws/vendedlogs/states/{name}", retention_days=fleet.logs.retention_days)
+        used = [lanes[lane].queue for lane in definition.lanes(fleet.default_lane)]
         allowed = [
-            permissions.send([lanes[lane].queue for lane in definition.lanes(fleet.default_lane)]),
+            *([permissions.send(used)] if used else []),
             *workflow_permissions.run_distributed_maps(fleet.name, definition.name, definition, bucket_name),
             workflow_permissions.deliver_logs(),
             *([workflow_permissions.trace()] if fleet.logs.tracing else []),

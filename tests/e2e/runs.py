@@ -76,7 +76,8 @@ class Runs:
 
     def tasks(self, run_id: str, step: str | None = None) -> list[dict[str, Any]]:
         """The run's tasks, of one step or of all, the oldest first."""
-        found = self._all(f"/v1/workflows/{run_id}/tasks", {"step": step} if step else {})
+        query = {"limit": str(_LARGEST_PAGE)} | ({"step": step} if step else {})
+        found = self._all(f"/v1/workflows/{run_id}/tasks", query)
         return sorted(found, key=lambda task: str(task["created_at"]))
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
@@ -97,7 +98,7 @@ class Runs:
         items: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
-            query = parameters | {"limit": str(_LARGEST_PAGE)} | ({"cursor": cursor} if cursor else {})
+            query = parameters | ({"cursor": cursor} if cursor else {})
             answer = self.tenant.http.get(path, params=query)
             assert answer.status_code == 200, answer.text
             items += answer.json()["items"]

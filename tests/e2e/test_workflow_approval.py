@@ -125,3 +125,14 @@ def link_in(receiver: Receiver, task_id: str) -> str | None:
     return next(
         (each["links"]["decide"] for each in notices if each["id"] == task_id and "decide" in each["links"]), None
     )
+
+
+def test_a_question_of_a_run_that_was_cancelled_can_no_longer_be_answered(client: FleetClient, runs: Runs) -> None:
+    run_id = runs.started("approval", value())
+    task_id = asked(runs, run_id)
+    assert runs.cancel(run_id).status_code == 202
+    eventually(lambda: runs.task(task_id)["status"] == "cancelled", "the end of its question")
+    late = signal(client, task_id, APPROVE)
+    assert late.status_code == 409
+    assert late.json()["type"].endswith("not-waiting")
+    assert (runs.finished(run_id)["status"], runs.logged(run_id, "Act")) == ("cancelled", [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.rules import coordination, effects, lives, logs, projection, sessions, waits
+from tests.simulation.rules import coordination, effects, lives, logs, projection, sessions, states, waits
 from tests.simulation.rules.case import Case, Violation
 from tests.simulation.world import World
 
@@ -11,6 +11,7 @@ RULES = (
     *lives.RULES,
     *sessions.RULES,
     *waits.RULES,
+    *states.RULES,
     *coordination.RULES,
     *effects.RULES,
     *projection.RULES,

@@ -21,8 +21,11 @@ from tests.simulation.faults import SLOWEST_SECONDS
 from tests.simulation.history import Answer
 from tests.simulation.processes import true_ms
 from tests.simulation.roles import ApiTools
+from tests.simulation.states import body_of, token_of
 from tests.simulation.workload import Cancel, Hold, Operation, Redrive, Signal, Submit, SubmitMany, Wait
 from tests.simulation.world import World
+
+_ASKS_TWICE = 8
 
 ApiCall = Callable[[ApiTools, str], Coroutine[Any, Any, Any]]
 
@@ -54,6 +57,8 @@ class Clients:
             match operation:
                 case Wait(seconds):
                     await asyncio.sleep(seconds)
+                case Submit(ordered=True):
+                    self._order(operation)
                 case Submit():
                     await self._submit((operation,), operation.tries, many=False)
                 case SubmitMany(tasks, tries):
@@ -139,6 +144,27 @@ class Clients:
             waiting[:] = left
             if not left:
                 return
+
+    def _order(self, task: Submit) -> None:
+        """A state asks for a task; sometimes its message comes twice, the second time beyond all deduplication."""
+        world = self._world
+        world.history.asked.setdefault(task.number, world.scheduler.now)
+        token = token_of(task.number)
+        world.states.asked.add(token)
+        world.states.waiting.add(token)
+
+        def send(number: int) -> None:
+            world.lanes[task.lane].send(world.scheduler.now, body_of(task), token, f"{token}/{number}")
+
+        send(0)
+        if task.tries == _ASKS_TWICE:
+            self._process.spawn(self._watched(self._later(PATIENCE_SECONDS[-1], lambda: send(1))))
+
+    async def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        self.running += 1
+        await asyncio.sleep(seconds)
+        act()
+        self.running -= 1
 
     async def _cancel(self, operation: Cancel) -> None:
         asked = self._world.scheduler.now

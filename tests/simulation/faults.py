@@ -94,6 +94,7 @@ class FaultPlan:
 
 PORTS = (
     "log",
+    "states",
     "payloads",
     "lanes",
     "receipts",

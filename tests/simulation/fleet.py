@@ -12,6 +12,7 @@ from flotilla.events import Event, Kind
 from flotilla.models import Payload
 from tests.fakes import MemoryEventLog, MemoryPayloadStore
 from tests.fakes.flights import MemoryFlights
+from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.pauses import MemoryPauses
 from tests.fakes.retention import MemoryRetentionLedger
 from tests.fakes.session_turns import MemorySessionTurns
@@ -24,6 +25,7 @@ from tests.simulation.loop import Scheduler
 from tests.simulation.processes import drive
 from tests.simulation.queues import FifoQueue, Message
 from tests.simulation.schedules import ScheduleStore
+from tests.simulation.states import States
 from tests.simulation.stream import Shard
 from tests.simulation.workload import LANES, Workload
 
@@ -109,6 +111,8 @@ class Fleet:
         self.pauses = ObservedPauses(self.scheduler, self.history)
         self.flights = MemoryFlights()
         self.turns = MemorySessionTurns()
+        self.states = States(self.scheduler)
+        self.metrics = MemoryMetrics()
         self.views = MemoryReadModel()
         self.watchlist = MemoryWatchlist(self.views.entries)
         self.archive = SharedArchive()

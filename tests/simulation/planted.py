@@ -235,6 +235,14 @@ class _SignalsUnheard(Roles):
     signals = _Obliging
 
 
+class _StatesUntold(Roles):
+    batches = workers.Mute
+
+
+class _StatesToldFirst(Roles):
+    batches = workers.Hasty
+
+
 def _planted(roles: type[Roles], found_by: str, broken: str) -> PlantedFault:
     return PlantedFault(broken, frozenset(found_by.split()), roles)
 
@@ -262,5 +270,7 @@ FAULTS = {
     "reconciler-asleep": _planted(_ReconcilerAsleep, "liveness", "nobody looks for lost messages"),
     "wait-cut-short": _planted(_WaitCutShort, "waits", "any message ends a wait, whatever its time"),
     "signals-unheard": _planted(_SignalsUnheard, "waits", "a signal that nobody waits for is answered as if given"),
+    "states-untold": _planted(_StatesUntold, "states", "a state that could not be told is given up"),
+    "states-told-first": _planted(_StatesToldFirst, "states", "a state is told of a result before the log has it"),
     "keys-forgotten": _planted(_KeysForgotten, "answers", "every call makes a task of its own"),
 }

@@ -5,15 +5,17 @@ Each is made of the very services, with one decision taken otherwise.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from flotilla.errors import AttemptRevokedError
+from flotilla.errors import AttemptRevokedError, RetryableError
 from flotilla.events import Event, Kind, TaskState, chain
-from flotilla.models import Delivery, TaskMessage
+from flotilla.models import Delivery, Payload, Status, TaskMessage
 from flotilla.services.attempt import AttemptRunner, AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService, _Batch, _Item
+from flotilla.services.callbacks import Ended, ended
 from flotilla.services.claim import Claim, Claimed, Claims
 from flotilla.services.ending import Endings
 from flotilla.services.journal import Journal
@@ -208,6 +210,30 @@ class ChargesParking(Rewired):
     """Counts it as a failure that what a task needs is not there."""
 
     endings = _ChargesParking
+
+
+class _Mute(Endings):
+    async def tell(self, end: Ended | None) -> None:
+        with contextlib.suppress(RetryableError):
+            await super().tell(end)
+
+
+class Mute(Rewired):
+    """Does not make sure that a workflow's state was told how its task ended."""
+
+    endings = _Mute
+
+
+class _Hasty(Endings):
+    async def succeed(self, claimed: Claimed, output: dict[str, Any], *rest: Any) -> Outcome:
+        await self.tell(ended(claimed.message, Status.SUCCEEDED, output=Payload.from_json(output)))
+        return await super().succeed(claimed, output, *rest)
+
+
+class Hasty(Rewired):
+    """Tells a workflow's state of a result before the log has it."""
+
+    endings = _Hasty
 
 
 class _SkipsAhead(_Batch):

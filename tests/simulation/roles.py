@@ -29,6 +29,8 @@ from flotilla.retention_ports import RetentionLedger
 from flotilla.services.archive_logs import LogArchiver
 from flotilla.services.attempt import AttemptTools, Invocation
 from flotilla.services.batch import BatchService
+from flotilla.services.bridge import Bridge
+from flotilla.services.callbacks import Callbacks
 from flotilla.services.cancel import CancelService
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
@@ -43,7 +45,8 @@ from flotilla.services.relay import Relay
 from flotilla.services.signal import SignalService
 from flotilla.services.single_flight import SingleFlight
 from flotilla.services.submit import SubmitService
-from flotilla.services.triage import DeadMessage, TriageService
+from flotilla.services.triage import DeadMessage, Orders, TriageService
+from flotilla.workflow_ports import TaskTokens
 from tests.simulation.agents import SPECS
 from tests.simulation.fleet import TIERS, Fleet
 from tests.simulation.ports import Delays, Depths, Lanes, Log, Receipts, Store, Turns
@@ -166,10 +169,11 @@ class Roles:
         """As the worker's handler."""
         process.stage = Stage(process, self.fleet.history)
         chance = self.chance()
+        dispatch = self.dispatch(process, schedules=False)
         return AttemptTools(
             log=self.log(process),
             receipts=self.receipts(process, self.fleet.lanes[lane], self.fleet.dead[lane]),
-            dispatch=self.dispatch(process, schedules=False),
+            dispatch=dispatch,
             gate=Gate(
                 pauses=self.pause_board(process),
                 flights=self.single_flight(process, chance),
@@ -184,6 +188,23 @@ class Roles:
             run_agent=SimulatedThreads(process),
             watchdog=SimulatedWatchdog(process),
             random=chance,
+            bridge=self.bridge(process, dispatch, lane),
+            callbacks=self.callbacks(process),
+        )
+
+    def callbacks(self, process: Process) -> Callbacks:
+        tokens = cast(TaskTokens, Store(process, "states", self.fleet.states))
+        return Callbacks(tokens, self.claim_check(process), self.fleet.metrics)
+
+    def bridge(self, process: Process, dispatch: Dispatch, lane: str) -> Bridge:
+        return Bridge(
+            log=self.log(process),
+            claim_check=self.claim_check(process),
+            dispatch=dispatch,
+            callbacks=self.callbacks(process),
+            clock=process.clock,
+            lane=lane,
+            lanes=LANES,
         )
 
     async def work(self, tools: AttemptTools, request_id: str, ends: float, batch: list[Delivery]) -> list[str]:
@@ -244,15 +265,21 @@ class Roles:
 
     def triage(self, process: Process, queue: FifoQueue) -> TriageTools:
         """As the triage's handler."""
+        dispatch = self.dispatch(process)
+
+        def bridge(name: str) -> Bridge:
+            return self.bridge(process, dispatch, name.removesuffix("-dead"))
+
         triage = TriageService(
             log=self.log(process),
             read_model=self.views(process),
-            dispatch=self.dispatch(process),
+            dispatch=dispatch,
             payloads=self.payloads(process),
             lanes=LANES,
             clock=process.clock,
             random=self.chance(),
             actor=f"triage:{process.name}",
+            orders=Orders(bridge, lambda: self.catalog),
         )
         return TriageTools(triage, self.receipts(process, queue, None), queue.name)
 

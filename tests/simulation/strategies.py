@@ -42,6 +42,7 @@ def _submits(draw: DrawFn) -> Submit:
     if not moves or moves[-1] in _ENDLESS:
         moves.append("ok")  # what parks for ever never ends
     cached = agent == "sim.cached"
+    ordered = draw(st.booleans())
     return Submit(
         number=0,
         agent=agent,
@@ -52,19 +53,24 @@ def _submits(draw: DrawFn) -> Submit:
         tenant=draw(st.sampled_from(("acme", "umbrella"))),
         lane=draw(st.sampled_from(LANES)),
         session=draw(st.sampled_from((None, *SESSIONS))),
-        delay_seconds=draw(st.sampled_from((None, *DELAYS))),
+        delay_seconds=None if ordered else draw(st.sampled_from((None, *DELAYS))),
         deadline_seconds=draw(st.sampled_from((None, 0.5, 5.0, 200.0))),
         max_attempts=draw(st.sampled_from((None, 1, 2))),
         wait=draw(st.sampled_from((None, *TIMEOUTS))) if agent in WAITING_AGENTS else None,
         tries=draw(st.sampled_from((4, 1, 8))),
+        ordered=ordered,
     )
+
+
+def _by_clients(task: Submit) -> Submit:
+    return replace(task, ordered=False)
 
 
 _NUMBERS = st.integers(0, _MOST_TASKS)
 _SCOPES = st.sampled_from((("fleet", ""), ("lane", LANES[0]), ("agent", "sim.work"), ("agent", "sim.cached")))
 _OPERATIONS: SearchStrategy[Operation] = st.one_of(
     _submits(),
-    st.builds(SubmitMany, st.lists(_submits(), min_size=2, max_size=3).map(tuple)),
+    st.builds(SubmitMany, st.lists(_submits().map(_by_clients), min_size=2, max_size=3).map(tuple)),
     st.builds(Wait, st.sampled_from(WAITS)),
     st.builds(Cancel, _NUMBERS),
     st.builds(Signal, _NUMBERS, st.sampled_from(("yes", "no"))),

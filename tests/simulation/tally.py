@@ -23,6 +23,8 @@ def tally(world: World) -> Counter[str]:
     found["run timed out"] = sum(
         run.ended is not None and run.ended - run.began >= TIMEOUT_SECONDS for run in world.history.runs
     )
+    found["state told"] = len(world.states.told)
+    found["state told too late"] = len(world.states.late)
     found["pause"] = len(world.history.pauses)
     found["reconciler ran"] = world.ticks
     found["redriven to success"] = _redriven_to_success(world)

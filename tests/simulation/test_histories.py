@@ -62,6 +62,8 @@ LEAST = {
     "session of several": 5000,
     "signalled": 1050,
     "started": 9800,
+    "state told": 3000,
+    "state told too late": 2000,
     "step_recorded": 6800,
     "submit repeated": 3000,
     "succeeded": 9600,

@@ -6,11 +6,13 @@ A workload is a value: it is drawn from a seed here, or composed and made smalle
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from flotilla.services.submit import task_id_for
+from flotilla.workflows.order import StepOrder
+from tests.simulation.states import body_of
 
 AGENTS = ("sim.work", "sim.work", "sim.work", "sim.cached", "sim.remember", "sim.plain")
 SESSIONS = ("red", "blue")
@@ -26,6 +28,7 @@ class Submit:
         delay_seconds: Due so long after the client asks; None at once.
         deadline_seconds: Not to be started later than so long after the client asks.
         wait: See `Script.wait`.
+        ordered: A workflow's state asks for it, by an order on its lane, and not a client; `tries` of 8 ask twice.
         tries: Calls before the client gives up.
     """
 
@@ -43,6 +46,7 @@ class Submit:
     max_attempts: int | None = None
     wait: float | None = None
     tries: int = 4
+    ordered: bool = False
 
     @property
     def key(self) -> str:
@@ -50,6 +54,8 @@ class Submit:
 
     @cached_property
     def task_id(self) -> str:
+        if self.ordered:
+            return StepOrder.from_body(body_of(self)).task_id
         return task_id_for(self.tenant, self.key)
 
     def input(self) -> dict[str, Any]:
@@ -165,8 +171,10 @@ def drawn(rng: random.Random) -> Workload:
     delayed = rng.choice((0.0, 0.0, 0.3))
     late = rng.choice((0.0, 0.0, 0.3))
     waiting = rng.choice((0.0, 0.0, 0.5))
+    ordered = rng.choice((0.0, 0.0, 0.6))
     agents = AGENTS if rng.random() < 0.85 else ("sim.cached",)
     tasks = [_task(rng, number, agents, sessions, troubled, delayed, late, waiting) for number in range(count)]
+    tasks = [_ordered(task) if rng.random() < ordered else task for task in tasks]
     clients = []
     for mine in _parts(rng, tasks):
         operations: list[Operation] = list(_submits(rng, mine))
@@ -230,6 +238,10 @@ def _task(
     )
 
 
+def _ordered(task: Submit) -> Submit:
+    return replace(task, ordered=True, delay_seconds=None)
+
+
 def _parts(rng: random.Random, tasks: list[Submit]) -> list[list[Submit]]:
     parts: list[list[Submit]] = [[] for _ in range(rng.choice((1, 1, 2, 3)))]
     for task in tasks:
@@ -238,7 +250,7 @@ def _parts(rng: random.Random, tasks: list[Submit]) -> list[list[Submit]]:
 
 
 def _submits(rng: random.Random, tasks: list[Submit]) -> list[Operation]:
-    if len(tasks) > 1 and rng.random() < 0.15:
+    if len(tasks) > 1 and rng.random() < 0.15 and not any(task.ordered for task in tasks):
         return [SubmitMany(tuple(tasks))]
     operations: list[Operation] = []
     for task in tasks:

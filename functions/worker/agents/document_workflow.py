@@ -114,7 +114,7 @@ class ExtractInput(Model):
     document: Document
 
 
-@agent("document.extract", version="1", timeout_seconds=20, max_attempts=4, errors=_OF_A_TEXT)
+@agent("document.extract", version="1", timeout_seconds=60, max_attempts=4, errors=_OF_A_TEXT)
 def extract_document(task: ExtractInput, ctx: SyncContext) -> Extraction:
     """Read out of a document what it says about itself."""
     return extract(_text_of(task.document, ctx))
@@ -136,7 +136,7 @@ class ClassifyOutput(Model):
     evidence: list[Evidence]
 
 
-@agent("document.classify", version="1", timeout_seconds=20, max_attempts=4, errors=_OF_A_TEXT)
+@agent("document.classify", version="1", timeout_seconds=60, max_attempts=4, errors=_OF_A_TEXT)
 def classify_document(task: ClassifyInput, ctx: SyncContext) -> ClassifyOutput:
     """Say what kind of document it is."""
     found = task.extraction

@@ -103,7 +103,7 @@ class World:
 
 
 def results(stage: Stage, ended: Ended) -> dict[str, dict[str, Any]]:
-    """What the map left in S3, by document; of executions that failed as a whole, all that is left of them."""
+    """What the map left in S3, by document."""
     (asked,) = ended.asked("Report")
     manifest = json.loads(stage.read(asked.input["results"]))
     assert manifest["DestinationBucket"] == BUCKET
@@ -113,6 +113,8 @@ def results(stage: Stage, ended: Ended) -> dict[str, dict[str, Any]]:
         for file in files
         for line in load_lines(stage.read(file["Key"]))
     ]
+    lost = [line for line in lines if "id" not in line]
+    assert not lost, lost
     return {line["id"]: line for line in lines}
 
 

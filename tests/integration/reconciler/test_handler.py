@@ -18,6 +18,7 @@ from flotilla.runtime import clients
 from flotilla.runtime.settings import ReconcilerSettings
 from flotilla.services.project import entry_of_log
 from flotilla.services.reconcile import Reconciled
+from flotilla.services.stuck import Look
 from functions.reconciler.handler import ReconcilerFunction
 from tests.aws_resources import make_table
 from tests.fakes import run_on_thread
@@ -130,6 +131,19 @@ def test_a_read_model_that_is_behind_is_brought_up_to_the_log(deployed: Deployed
     deployed.run()
     assert deployed.sent() == []
     assert deployed.run().looks == {}
+
+
+def test_a_run_of_a_workflow_that_was_never_started_is_started(deployed: Deployed) -> None:
+    machine = clients.stepfunctions().create_state_machine(
+        name="fleet-analysis",
+        definition='{"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 3600, "End": true}}}',
+        roleArn="arn:aws:iam::123456789012:role/states",
+    )
+    run_id = "wfl_" + "0" * 32
+    deployed.task(run_id, 12 * MINUTE_MS, agent="workflow:analysis")
+    assert deployed.run().looks == {Look.SENT: 1}
+    (execution,) = clients.stepfunctions().list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    assert (execution["name"], deployed.sent()) == (f"{run_id}-0", [])
 
 
 def test_a_run_without_time_begins_nothing(deployed: Deployed) -> None:

@@ -31,14 +31,18 @@ from flotilla.runtime.settings import WorkerSettings
 from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import message_for
+from flotilla.services.open_logs import OpenLogs
+from flotilla.services.signal import Signal, SignalService
 from flotilla.services.submit import Submission, SubmitService
 from flotilla.sqs.lanes import SqsLanes
+from flotilla.workflows.order import StepOrder
 from functions.worker import handler
 from tests.aws_resources import make_bucket, make_queues, make_table
 from tests.fakes import MemoryLanes, run_on_thread
 from tests.fakes.assembly import dispatch_to
 from tests.gateway_events import InvocationContext
 from tests.synthesis import Templates
+from tests.unit.services.ordering import body_of
 
 LANE = "standard"
 PAUSED_AGENT = "sample.steps"
@@ -85,7 +89,7 @@ class Stage:
         self._lane, self._dlq = urls[f"flotilla-{LANE}.fifo"], urls[f"flotilla-{LANE}-dlq.fifo"]
         for client in (self._dynamodb, self._sqs, self._s3):
             report.calls_of("client", client)
-        for client in (clients.dynamodb(), clients.sqs(), clients.s3()):
+        for client in (clients.dynamodb(), clients.sqs(), clients.s3(), clients.stepfunctions()):
             report.calls_of("worker", client)
         self._catalog = Catalog.deployed()
         settings = WorkerSettings.read()
@@ -121,10 +125,25 @@ class Stage:
         self.send(json.dumps(json.loads(message.to_body()) | changes), message.group)
         return message.task_id
 
+    def signal(self, task_id: str, payload: Any) -> None:
+        """Give a task the signal that it waits for, as the API does."""
+        clock = SystemClock()
+        logs = OpenLogs(log=self._log, past=None, clock=clock, retention_days=30)
+        lanes = SqsLanes(self._sqs, {LANE: self._lane}, run_on_thread)
+        signals = SignalService(logs=logs, dispatch=dispatch_to(lanes, clock), lanes=(LANE,), clock=clock)
+        signal = Signal("decision", payload, "key:test", f"request-{next(self._requests)}")
+        asyncio.run(signals.signal(task_id, signal, tenant="acme"))
+
     def send(self, body: str, group: str) -> None:
         self._sqs.send_message(
             QueueUrl=self._lane, MessageBody=body, MessageGroupId=group, MessageDeduplicationId=group
         )
+
+    def order(self, agent: str, value: Any, **members: Any) -> str:
+        """Ask for a task as a workflow's state does; its id."""
+        body = body_of(agent, **members)
+        self.send(json.dumps(json.loads(body) | {"input": value}), "state")
+        return StepOrder.from_body(body).task_id
 
     def run_batch(self, *, delete: bool = True) -> None:
         """Do what Lambda's event source does: receive, invoke, delete what the worker did not ask to keep."""
@@ -255,6 +274,29 @@ def a_task_parked_for_long(stage: Stage) -> None:
     stage.report_logs(task=task)
 
 
+def a_task_that_waits(stage: Stage) -> None:
+    tasks = {
+        "signalled": stage.submit("diagnostics.wait", {}),
+        "for_long": stage.submit("diagnostics.wait", {"timeout_seconds": 86_400}),
+        "for_a_while": stage.submit("diagnostics.wait", {"timeout_seconds": 600}, session="w"),
+    }
+    stage.run_batch()
+    stage.report_logs(**tasks)
+    stage._report.scenario = "a_task_that_was_signalled"
+    stage.signal(tasks["signalled"], {"approved": True})
+    stage.run_batch()
+    stage.report_logs(signalled=tasks["signalled"])
+
+
+def an_order_of_a_state(stage: Stage) -> None:
+    task = stage.order("diagnostics.echo", {"value": 1})
+    stage.run_batch(delete=False)
+    stage.report_logs(task=task)
+    stage._report.scenario = "an_order_that_comes_again"
+    stage.run_batch()
+    stage.report_logs(task=task)
+
+
 def a_plain_agent_that_does_not_stop(stage: Stage) -> None:
     """Ends the process."""
     stage.submit("sample.late-plain", {})
@@ -271,6 +313,8 @@ SCENARIOS = [
     a_task_of_a_paused_agent,
     identical_tasks,
     calls_to_an_integration,
+    a_task_that_waits,
+    an_order_of_a_state,
     a_plain_agent_that_does_not_stop,
 ]
 

@@ -29,6 +29,7 @@ AGENTS = [
     diagnostics.call,
     diagnostics.echo,
     diagnostics.flaky,
+    diagnostics.wait,
     sample_agents.cached,
     sample_agents.late_plain,
     sample_agents.parking,
@@ -146,6 +147,23 @@ def test_a_happy_batch_is_answered_with_nothing_to_keep(told: Told) -> None:
     assert len(batch["tasks"]) == 10
 
 
+def test_a_states_order_is_three_event_writes_no_read_and_one_answer(told: Told) -> None:
+    scenario = "an_order_of_a_state"
+    assert told.logs(scenario) == {"task": ["accepted", "started", "succeeded"]}
+    assert told.calls_on(scenario, "worker", EVENTS) == {"PutItem": 3}
+    calls = told.calls(scenario, "worker")
+    assert calls - Counter(Query=1) == {"PutItem": 3, "ChangeMessageVisibilityBatch": 1, "SendTaskSuccess": 1}
+
+
+def test_an_order_that_comes_again_is_found_done_and_its_state_told_again(told: Told) -> None:
+    scenario = "an_order_that_comes_again"
+    assert told.logs(scenario) == {"task": ["accepted", "started", "succeeded"]}
+    # The write is refused: the event that is there comes with the refusal.
+    assert told.calls_on(scenario, "worker", EVENTS) == {"PutItem": 1, "Query": 1}
+    assert told.calls(scenario, "worker")["SendTaskSuccess"] == 1
+    assert told.answer(scenario)["kept"] == []
+
+
 def test_a_message_that_comes_again_after_its_task_ended_costs_one_read(told: Told) -> None:
     scenario = "a_message_that_comes_again"
     assert told.calls(scenario, "worker") == {"Query": 1, "ChangeMessageVisibilityBatch": 1}
@@ -220,6 +238,24 @@ def test_what_is_parked_for_long_goes_to_the_ladder_by_one_message(told: Told) -
     assert told.answer(scenario)["kept"] == []
     (sent,) = [line for line in told.of(scenario, "call") if (line["who"], line["call"]) == ("worker", "SendMessage")]
     assert sent["target"] == "flotilla-delay-480.fifo"
+
+
+def test_a_task_that_waits_costs_one_write_and_a_message_only_where_it_is_soon_over(told: Told) -> None:
+    scenario = "a_task_that_waits"
+    assert told.logs(scenario) == {
+        name: ["accepted", "started", "waiting"] for name in ("signalled", "for_long", "for_a_while")
+    }
+    assert told.answer(scenario)["kept"] == []
+    assert told.calls_on(scenario, "worker", EVENTS) == {"PutItem": 6}
+    (sent,) = [line for line in told.of(scenario, "call") if (line["who"], line["call"]) == ("worker", "SendMessage")]
+    assert sent["target"] == "flotilla-delay-480.fifo"
+
+
+def test_a_task_that_was_signalled_goes_on_after_one_read(told: Told) -> None:
+    scenario = "a_task_that_was_signalled"
+    assert told.logs(scenario) == {"signalled": ["accepted", "started", "waiting", "signalled", "started", "succeeded"]}
+    assert told.calls_on(scenario, "client", EVENTS)["PutItem"] == 1
+    assert told.calls_on(scenario, "worker", EVENTS) == {"PutItem": 2, "Query": 1}
 
 
 def test_a_plain_agent_that_does_not_stop_ends_the_process_after_what_is_done_is_deleted(told: Told) -> None:

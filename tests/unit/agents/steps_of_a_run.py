@@ -12,6 +12,8 @@ from flotilla.services.attempt import AttemptTools
 from flotilla.workflows.order import StepOrder
 from tests.unit.services.fleet import Fleet, run
 from tests.unit.services.ordering import HEADER, RUN, body_of, delivery_of
+from tests.unit.services.waiting import delivery_of as message_of
+from tests.unit.services.waiting import on_lane
 
 
 class StepsOfARun:
@@ -29,7 +31,11 @@ class StepsOfARun:
         self.fleet.tokens.waiting.add(token)
         body = json.dumps(json.loads(body_of(agent, header=self.header, token=token, **members)) | {"input": value})
         run(self.fleet.deliver(delivery_of(body, name=token), process=self.process))
-        return StepOrder.from_body(body)
+        order = StepOrder.from_body(body)
+        if order.session is not None:
+            # It waits its turn in the session, as a message of its own.
+            run(self.fleet.deliver(message_of(on_lane(self.fleet, order.task_id)), process=self.process))
+        return order
 
     def told(self, order: StepOrder) -> dict[str, Any]:
         """What the state is answered."""

@@ -210,7 +210,7 @@ class Api:
         signals = SignalService(logs=logs, dispatch=dispatch, lanes=LANES, clock=self.clock)
         decisions = DecisionRoutes(
             Decisions(
-                key=SigningKey(self.secrets, "decisions"),
+                key=SigningKey(self.secrets, "decisions", self.clock),
                 logs=logs,
                 signals=signals,
                 endpoints=self.endpoints,
@@ -246,11 +246,11 @@ class Api:
                 Route("GET", "/v1/decisions/{token}", None, decisions.show),
                 Route("POST", "/v1/decisions/{token}", None, decisions.decide),
                 Route("GET", "/v1/workflows", "tasks:read", workflows.list),
-                Route("POST", "/v1/workflows/{workflow}", "tasks:write", workflows.start),
-                Route("GET", "/v1/workflows/{workflow}", "tasks:read", workflows.get),
-                Route("GET", "/v1/workflows/{workflow}/tasks", "tasks:read", workflows.tasks),
-                Route("GET", "/v1/workflows/{workflow}/events", "tasks:read", workflows.events),
-                Route("POST", "/v1/workflows/{workflow}/cancel", "tasks:write", workflows.cancel),
+                Route("POST", "/v1/workflows/{name}", "tasks:write", workflows.start),
+                Route("GET", "/v1/workflows/{run_id}", "tasks:read", workflows.get),
+                Route("GET", "/v1/workflows/{run_id}/tasks", "tasks:read", workflows.tasks),
+                Route("GET", "/v1/workflows/{run_id}/events", "tasks:read", workflows.events),
+                Route("POST", "/v1/workflows/{run_id}/cancel", "tasks:write", workflows.cancel),
                 Route("GET", "/v1/dead-letters", "operate", dead_letters.list),
                 Route("GET", "/v1/dead-letters/groups", "operate", dead_letters.groups),
                 Route("POST", "/v1/dead-letters/redrive", "operate", dead_letters.redrive),

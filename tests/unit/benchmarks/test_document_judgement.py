@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.documents.judgement import STEPS, Judgement, judge
-from benchmarks.documents.probe import waits
+from benchmarks.documents.probe import Waits, waits
 from benchmarks.documents.variety import Varied
 from flotilla.events import Event, Kind
 from tests.logs import LogBuilder, log_of
@@ -211,4 +211,11 @@ def test_a_probe_waits_from_its_acceptance_to_its_first_start() -> None:
     log.add(Kind.STARTED, attempt=1, at_ms=1_030)
     log.add(Kind.STARTED, attempt=2, at_ms=9_000)
     found = waits({"tsk_1": log.events, "tsk_2": log_of(task_id="tsk_2")}, ["tsk_1", "tsk_2", "tsk_lost"])
-    assert (found.milliseconds, found.unstarted) == ((30,), 2)
+    assert (found.found, found.unstarted) == (((1_000, 30),), 2)
+
+
+def test_probes_right_after_a_worker_of_their_lane_was_killed_are_told_apart() -> None:
+    found = Waits(((1_000, 20), (10_000, 2_000), (20_000, 30), (30_000, 40)))
+    calm = found.apart_from([(9_500, "flotilla-worker-critical"), (19_500, "flotilla-worker-batch")])
+    assert calm.found == ((1_000, 20), (20_000, 30), (30_000, 40))
+    assert (found.p(95), calm.p(95)) == (2_000, 40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,10 @@ def test_its_schema_takes_what_the_commands_type(definition: Definition) -> None
 
 def test_the_shipped_workflows_are_those_of_the_page() -> None:
     text = WORKFLOWS.read_text(encoding="utf-8")
-    shipped = sorted(path.name.removesuffix(".asl.json") for path in (REPOSITORY / "statemachines").glob("*.asl.json"))
-    for name in shipped:
-        assert f"\n### {name}\n" in text
+    [table] = re.findall(r"## What is shipped\n(.*?)\n### ", text, re.DOTALL)
+    shipped = re.findall(r"^\| \[([a-z-]+)\]", table, re.MULTILINE)
+    assert set(shipped) <= set(load_settings(REPOSITORY / "fleet.toml").workflows)
+    assert len(shipped) == 4
     for name in shipped:
         schema = json.loads((REPOSITORY / "statemachines" / f"{name}.input.json").read_text(encoding="utf-8"))
         [section] = [part for part in text.split("\n### ") if part.startswith(f"{name}\n")]
@@ -108,6 +110,13 @@ def test_the_input_that_the_page_shows_is_one_that_approval_takes() -> None:
     schema = json.loads((REPOSITORY / "statemachines" / "approval.input.json").read_text(encoding="utf-8"))
     [shown] = [value for code in blocks(WORKFLOWS, "json") if "propose" in (value := json.loads(code))]
     assert jsonschema_rs.validator_for(schema).is_valid(shown)
+
+
+def test_what_the_page_says_of_a_steps_cost_is_what_was_counted() -> None:
+    counted = (REPOSITORY / "benchmarks" / "workflow_cost" / "results.md").read_text(encoding="utf-8")
+    [total] = re.findall(r"\*\*total\*\* +\| +\| +\| +\*\*([\d.]+)\*\*", counted)
+    assert f"**${float(total):.0f} a million**" in WORKFLOWS.read_text(encoding="utf-8")
+    assert {times for times in re.findall(r"\| ([\d.]+) +\|$", counted, re.MULTILINE) if float(times) < 10} >= {"5.5"}
 
 
 def test_the_page_shows_every_action_of_the_command() -> None:

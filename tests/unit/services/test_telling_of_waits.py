@@ -43,7 +43,7 @@ def stage(secrets: MemorySecrets) -> Stage:
 
 
 def with_links(stage: Stage, secrets: MemorySecrets, api_url: str | None = API) -> Stage:
-    stage.broadcaster._links = DecisionLinks(SigningKey(secrets, "decisions"), api_url)
+    stage.broadcaster._links = DecisionLinks(SigningKey(secrets, "decisions", stage.clock), api_url)
     return stage
 
 
@@ -175,7 +175,7 @@ def test_where_there_are_no_endpoints_a_wait_is_not_even_read(stage: Stage) -> N
 
 
 def test_of_a_task_that_goes_on_nothing_is_linked(stage: Stage) -> None:
-    links = DecisionLinks(SigningKey(MemorySecrets(), "decisions"), API)
+    links = DecisionLinks(SigningKey(MemorySecrets(), "decisions", stage.clock), API)
     builder = LogBuilder("tsk_1")
     builder.events = waiting()
     builder.add(Kind.SIGNALLED)
@@ -183,7 +183,21 @@ def test_of_a_task_that_goes_on_nothing_is_linked(stage: Stage) -> None:
     assert links.into("{}", state, "whk_1", b"key") == "{}"
 
 
-def test_a_key_is_read_anew_only_until_it_is_known(secrets: MemorySecrets) -> None:
-    key = SigningKey(secrets, "decisions")
+def test_a_key_that_was_changed_is_known_within_five_minutes(stage: Stage, secrets: MemorySecrets) -> None:
+    key = SigningKey(secrets, "decisions", stage.clock)
     assert [run(key.read()) for _ in range(3)] == [KEY.encode()] * 3
     assert secrets.reads == 1
+    secrets.texts["decisions"] = "another"
+    stage.clock.advance(299)
+    assert run(key.read()) == KEY.encode()
+    stage.clock.advance(1)
+    assert run(key.read()) == b"another"
+
+
+def test_while_the_secrets_do_not_answer_the_key_that_is_known_holds(stage: Stage, secrets: MemorySecrets) -> None:
+    key = SigningKey(secrets, "decisions", stage.clock)
+    run(key.read())
+    secrets.down = True
+    stage.clock.advance(400)
+    assert [run(key.read()) for _ in range(3)] == [KEY.encode()] * 3
+    assert secrets.reads == 2

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 
+from flotilla.clock import Clock
+from flotilla.errors import StoreUnavailableError
 from flotilla.events import TaskState
 from flotilla.integration_ports import Secrets
 from flotilla.models import Status
@@ -32,18 +34,27 @@ def decision_path(token: str) -> str:
     return f"/v1/decisions/{token}"
 
 
+KEY_TTL_MS = 300_000
+"""How long a process goes by a key before it looks whether an operator has changed it."""
+
+
 class SigningKey:
-    """The key, read once.
+    """The key, read now and then.
+
+    Failure policy: while the secrets do not answer, the key that is known holds.
 
     Args:
         secrets: Where it is.
         name: Its name there.
+        clock: Tells how old what is known is.
     """
 
-    def __init__(self, secrets: Secrets, name: str) -> None:
+    def __init__(self, secrets: Secrets, name: str, clock: Clock) -> None:
         self._secrets = secrets
         self._name = name
+        self._clock = clock
         self._key: bytes | None = None
+        self._until_ms = 0
 
     async def read(self) -> bytes:
         """The key.
@@ -52,8 +63,14 @@ class SigningKey:
             StoreUnavailableError: It is not known, and the secrets did not answer.
             ParkedError: There is no such secret, or it may not be read.
         """
-        if self._key is None:
-            self._key = (await self._secrets.read(self._name)).encode()
+        now_ms = self._clock.now_ms()
+        if self._key is None or self._until_ms <= now_ms:
+            try:
+                self._key = (await self._secrets.read(self._name)).encode()
+            except StoreUnavailableError:
+                if self._key is None:
+                    raise
+            self._until_ms = now_ms + KEY_TTL_MS
         return self._key
 
 
