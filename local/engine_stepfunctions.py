@@ -14,6 +14,7 @@ different, as no workflow of ours depends on it:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import queue
 import threading
@@ -184,7 +185,8 @@ def _send_from_the_loop(service: ModuleType) -> None:
 
     def start_and_know_the_loop(data: Json) -> Any:
         if not loops:
-            loops.append(asyncio.get_running_loop())
+            with contextlib.suppress(RuntimeError):  # an execution that another one starts, on a thread of its own
+                loops.append(asyncio.get_running_loop())
         return start(data)
 
     def send_from_the_loop(resource: str, given: Any) -> Any:

@@ -150,7 +150,7 @@ def main() -> int:
     """Run, print and keep the result; exit status 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.documents", description=__doc__)
     parser.add_argument("--documents", type=int, default=1000)
-    parser.add_argument("--kill-every", type=float, default=2.0, help="seconds between two kills, on average")
+    parser.add_argument("--kill-every", type=float, default=4.0, help="seconds between two kills, on average")
     parser.add_argument("--concurrency", type=int, default=60, help="documents at work at once")
     parser.add_argument("--seed", type=int, default=1, help="of what is killed, and when")
     parser.add_argument("--probe-every", type=float, default=1.0, help="seconds between two tasks of high priority")

@@ -97,8 +97,8 @@ def body_of(result: Result) -> str:
 def _ratio(result: Result) -> str:
     return (
         f"p95 ratio: {result.ratio:.2f}; aim: at most {AIM}. {len(result.idle)} tasks before, {len(result.loaded)} "
-        f"meanwhile, of which {len(result.loaded) - len(result.calm)} came within {COLD_MS / 1000:.0f} s after a worker "
-        "of their lane was killed, so that another may have had to be started for them; without these the ratio is "
+        f"meanwhile, {len(result.loaded) - len(result.calm)} of them within {COLD_MS / 1000:.0f} s after a worker of "
+        "their lane was killed, so that another may have had to be started for them; without these the ratio is "
         f"{result.calm.p(95) / result.idle.p(95):.2f}. All lanes share this machine's processors, which on AWS they do "
         "not."
     )

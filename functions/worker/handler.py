@@ -21,7 +21,7 @@ from flotilla.runtime.metrics import EmbeddedMetrics
 from flotilla.runtime.settings import WorkerSettings
 from flotilla.runtime.watchdog import LeaseWatchdog
 from flotilla.s3.payload_store import S3PayloadStore
-from flotilla.services.attempt import AttemptTools, Invocation
+from flotilla.services.attempt_tools import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
 from flotilla.services.bridge import Bridge
 from flotilla.services.callbacks import Callbacks

@@ -12,6 +12,7 @@ from flotilla.models import Status
 from flotilla.services.submit import Accepted
 from tests.concurrency.racers import PATIENCE_SECONDS, Racers
 from tests.unit.services import sample_agents
+from tests.unit.services.ordering import TOKEN, body_of, delivery_of, order_of
 
 
 def outcomes(racers: Racers, accepted: Accepted) -> list[str]:
@@ -27,6 +28,20 @@ def test_sixteen_workers_start_one_task_once(racers: Racers) -> None:
     results = racers.at_once(16, lambda worker: racers.work(f"w/{worker}", racers.delivery(accepted)))
     assert sample_agents.HISTORY == [("echo", "won"), ("echoed", "won")]
     assert outcomes(racers, accepted) == ["started", "succeeded"]
+    assert all(len(result.done) + len(result.again) == 1 for result in results)
+
+
+@pytest.mark.parametrize("receive_count", [1, 2])
+def test_sixteen_workers_make_one_task_of_an_order_and_tell_its_state_once(racers: Racers, receive_count: int) -> None:
+    body = body_of(value="won")
+    racers.tokens.waiting.add(TOKEN)
+    delivery = delivery_of(body, receive_count)
+    results = racers.at_once(16, lambda worker: racers.work(f"w/{worker}", delivery))
+    assert sample_agents.HISTORY == [("echo", "won"), ("echoed", "won")]
+    events = asyncio.run(racers.log.read(order_of(body).task_id))
+    verify_chain(events)
+    assert [event.kind.value for event in events] == ["accepted", "started", "succeeded"]
+    assert len(racers.tokens.answers_to(TOKEN)) == 1
     assert all(len(result.done) + len(result.again) == 1 for result in results)
 
 

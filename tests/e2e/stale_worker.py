@@ -20,7 +20,7 @@ from flotilla.clock import SystemClock
 from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.models import Delivery
 from flotilla.runtime import clients
-from flotilla.services.attempt import AttemptTools, Invocation
+from flotilla.services.attempt_tools import AttemptTools, Invocation
 from flotilla.services.batch import BatchService
 from flotilla.services.claim_check import ClaimCheck
 from tests.fakes import MemoryLanes, MemoryPayloadStore, MemoryReceipts, MemoryWatchdog, run_on_thread

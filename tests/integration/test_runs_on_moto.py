@@ -44,7 +44,7 @@ class Deployed:
         for name in WORKFLOWS:
             clients.stepfunctions().create_state_machine(name=f"fleet-{name}", definition=NEVER_ENDS, roleArn=ROLE)
         self.queue = clients.sqs().create_queue(QueueName="fleet-webhooks")["QueueUrl"]
-        told = {"transitions": [], "event_bus": None, "topic_arn": None}
+        told: dict[str, Any] = {"transitions": [], "event_bus": None, "topic_arn": None}
         environment = fleet.environment() | {
             "FLOTILLA_BROADCAST": json.dumps(told),
             "FLOTILLA_WEBHOOKS_QUEUE_URL": self.queue,

@@ -13,10 +13,12 @@ from typing import Any
 from flotilla.errors import AttemptRevokedError, RetryableError
 from flotilla.events import Event, Kind, TaskState, chain
 from flotilla.models import Delivery, Payload, Status, TaskMessage
-from flotilla.services.attempt import AttemptRunner, AttemptTools, Invocation
+from flotilla.services.attempt import AttemptRunner
+from flotilla.services.attempt_tools import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService, _Batch, _Item
 from flotilla.services.callbacks import Ended, ended
-from flotilla.services.claim import Claim, Claimed, Claims
+from flotilla.services.claim import Claims
+from flotilla.services.claimed import Claim, Claimed
 from flotilla.services.ending import Endings
 from flotilla.services.journal import Journal
 from flotilla.services.outcome import Outcome

@@ -27,7 +27,7 @@ from flotilla.ports import (
 from flotilla.primitives.ladder import Ladder
 from flotilla.retention_ports import RetentionLedger
 from flotilla.services.archive_logs import LogArchiver
-from flotilla.services.attempt import AttemptTools, Invocation
+from flotilla.services.attempt_tools import AttemptTools, Invocation
 from flotilla.services.batch import BatchService
 from flotilla.services.bridge import Bridge
 from flotilla.services.callbacks import Callbacks

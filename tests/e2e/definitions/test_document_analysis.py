@@ -270,3 +270,10 @@ def test_no_more_documents_are_at_work_than_was_asked_for(stage: Stage) -> None:
     assert set(results(stage, ended)) == set(documents)
     steps = [order.state for order in ended.orders if order.state not in ("Manifest", "Report")]
     assert steps == ["Extract", "Classify", "Summarize"] * len(documents)
+
+
+def test_many_documents_at_once_are_all_done(stage: Stage) -> None:
+    """A message that the engine loses is an answer that never comes; see `local.engine_stepfunctions`."""
+    documents = tuple(f"d{number}" for number in range(200))
+    told = results(stage, stage.run(ANALYSIS, INPUT, World(stage, documents, concurrency=100)))
+    assert {name: result["status"] for name, result in told.items()} == dict.fromkeys(documents, "done")

@@ -6,16 +6,13 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from flotilla.workflows.errors import BUILT_IN
 from functions.worker.agents.document_set import manifest
 from functions.worker.agents.document_text.classification import classify
 from functions.worker.agents.document_text.extraction import extract
 from functions.worker.agents.loop import MOST_CALLS
 from tests.e2e.definitions import test_agent_loop, test_approval, test_document_analysis, test_saga
 from tests.e2e.definitions.agents import SHIPPED, checked
-from tests.e2e.definitions.stage import DEFINITIONS, Order, Stage, definition, definition_files, states_of
-
-NAMES = [path.name.removesuffix(".asl.json") for path in definition_files()]
+from tests.e2e.definitions.stage import DEFINITIONS, Order, Stage, definition, definition_files
 
 INPUTS: dict[str, list[Any]] = {
     "document-analysis": [
@@ -72,11 +69,13 @@ def validator(name: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(json.loads((DEFINITIONS / f"{name}.input.json").read_text("utf-8")))
 
 
-def test_each_workflow_has_a_schema_of_its_input() -> None:
-    assert NAMES == sorted(INPUTS) == sorted(WRONG)
+def test_each_workflow_that_is_shipped_has_a_schema_of_its_input() -> None:
+    there = {path.name.removesuffix(".asl.json") for path in definition_files()}
+    assert sorted(INPUTS) == sorted(WRONG)
+    assert there >= INPUTS.keys()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(INPUTS))
 def test_its_schema_takes_what_is_right_and_nothing_else(name: str) -> None:
     found = validator(name)
     assert [value for value in INPUTS[name] if not found.is_valid(value)] == []
@@ -92,17 +91,6 @@ def test_the_first_agent_refuses_what_the_schema_refuses() -> None:
         if value != {"documents": []}:
             with pytest.raises(ValueError, match="validation error"):
                 adapter.validate_python(value)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_each_error_that_a_state_names_is_one_that_can_come(name: str) -> None:
-    for state, body, _ in states_of(definition(name)):
-        agent = body.get("Arguments", {}).get("MessageBody", {}).get("agent", "")
-        declared = SHIPPED[agent].errors if agent in SHIPPED else ()
-        for rule in (*body.get("Retry", []), *body.get("Catch", [])):
-            for error in rule["ErrorEquals"]:
-                known = error.startswith(("States.", "SQS.")) or error in BUILT_IN or error in declared
-                assert known, f"{name}, {state}: {error}"
 
 
 def test_what_definitions_and_agents_agree_upon() -> None:

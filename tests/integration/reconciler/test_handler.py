@@ -141,7 +141,7 @@ def test_a_run_of_a_workflow_that_was_never_started_is_started(deployed: Deploye
     )
     run_id = "wfl_" + "0" * 32
     deployed.task(run_id, 12 * MINUTE_MS, agent="workflow:analysis")
-    assert deployed.run().looks == {Look.SENT: 1}
+    assert deployed.run().looks == {Look.ASKED: 1}
     (execution,) = clients.stepfunctions().list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
     assert (execution["name"], deployed.sent()) == (f"{run_id}-0", [])
 

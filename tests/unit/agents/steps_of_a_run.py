@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from flotilla.workflows.order import StepOrder
 from tests.unit.services.fleet import Fleet, run
 from tests.unit.services.ordering import HEADER, RUN, body_of, delivery_of

@@ -234,7 +234,7 @@ def test_many_dead_runs_are_redriven_together(api: RunsApi) -> None:
     runs = [api.started(number) for number in range(3)]
     for run_id in runs:
         api.end(run_id, ExecutionStatus.FAILED, error="busy")
-    body = {"filter": {"agent": "workflow:analysis"}}
+    body: dict[str, Any] = {"filter": {"agent": "workflow:analysis"}}
     assert api.call("POST", "/v1/dead-letters/redrive", body | {"dry_run": True}).json()["matched"] == 3
     assert api.call("POST", "/v1/dead-letters/redrive", body).json()["redriven"] == 3
     assert {api.run(run_id)["status"] for run_id in runs} == {"running"}

@@ -43,7 +43,12 @@ def api() -> RunsApi:
 
 
 def test_a_run_is_accepted_with_all_that_was_asked_for(api: RunsApi) -> None:
-    asked = {"lane": "batch", "labels": {"a": "b"}, "deadline": "2099-01-01T00:00:00Z", "budget_usd": 1.5}
+    asked: dict[str, Any] = {
+        "lane": "batch",
+        "labels": {"a": "b"},
+        "deadline": "2099-01-01T00:00:00Z",
+        "budget_usd": 1.5,
+    }
     answer = api.start({"n": 1}, webhook=ENDPOINT.url, **asked)
     run = answer.json()
     assert (answer.status, answer.headers["location"]) == (202, f"/v1/workflows/{run['id']}")
@@ -282,3 +287,10 @@ def test_what_is_no_runs_id_is_not_found(api: RunsApi, run_id: str) -> None:
 def test_each_call_needs_its_scope(api: RunsApi, method: str, path: str, scope: str) -> None:
     others = " ".join({"tasks:write", "tasks:read", "operate"} - {scope})
     api.call(method, path, authorizer=identity(scopes=others)).problem(403, "missing-scope")
+
+
+def test_a_path_that_names_a_workflow_or_a_run_takes_what_both_take(api: RunsApi) -> None:
+    answer = api.call("PUT", "/v1/workflows/analysis")
+    answer.problem(405, "method-not-allowed")
+    assert answer.headers["allow"] == "GET, POST, HEAD"
+    assert api.call("HEAD", f"/v1/workflows/{api.started()}").status == 200

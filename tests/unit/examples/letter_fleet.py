@@ -18,7 +18,7 @@ from examples.migration.flotilla_api import Flotilla
 from flotilla.agents.decorator import definition_of
 from flotilla.integrations.desk import IntegrationDesk
 from flotilla.models import Delivery, TaskMessage
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from flotilla.services.dependency import Dependencies
 from flotilla.services.limits import Limiter
 from flotilla.services.model_protection import ModelProtections

@@ -17,7 +17,7 @@ from flotilla.events import TaskState, fold
 from flotilla.models import Delivery, TaskMessage
 from flotilla.ports import EventLog
 from flotilla.primitives.ladder import Ladder
-from flotilla.services.attempt import AttemptTools, Invocation
+from flotilla.services.attempt_tools import AttemptTools, Invocation
 from flotilla.services.batch import BatchResult, BatchService
 from flotilla.services.bridge import Bridge
 from flotilla.services.callbacks import Callbacks

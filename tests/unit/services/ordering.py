@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from flotilla.models import Delivery
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from flotilla.services.batch import BatchResult
 from flotilla.workflows.order import RunHeader, StepOrder
 from tests.unit.services.fleet import Fleet, run

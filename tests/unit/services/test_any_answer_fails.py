@@ -13,7 +13,7 @@ import pytest
 from flotilla.coordination import stop_mark
 from flotilla.events import verify_chain
 from flotilla.models import Delivery, Status
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from flotilla.workflows.references import reference_to
 from tests.unit.services import referring_agents, sample_agents
 from tests.unit.services.crashes import Calls, Died, Fate, every_failure

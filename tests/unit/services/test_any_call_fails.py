@@ -13,7 +13,7 @@ import pytest
 from flotilla.coordination import PauseScope
 from flotilla.events import Kind, verify_chain
 from flotilla.models import Delivery, Status, TaskMessage
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from tests.unit.services import sample_agents
 from tests.unit.services.crashes import Calls, Died, every_failure
 from tests.unit.services.fleet import Fleet, run

@@ -93,6 +93,15 @@ def test_an_order_that_comes_again_is_the_same_task(fleet: Fleet) -> None:
     assert fleet.metrics.total("CallbacksTooLate") == 2
 
 
+def test_an_order_for_an_agent_that_is_nowhere_is_left_to_the_triage_after_some_minutes(fleet: Fleet) -> None:
+    body = asked(fleet, "sample.misspelt")
+    first, ninth, tenth = (worked(fleet, body, count) for count in (1, 9, 10))
+    assert [len(result.again) for result in (first, ninth, tenth)] == [1, 1, 0]
+    assert [delivery.body for delivery in tenth.done] == [body]
+    assert fleet.receipts.aside == [("m-1", "no agent of that name is deployed")]
+    assert not fleet.log.logs
+
+
 def test_another_retry_of_the_state_is_another_task(fleet: Fleet) -> None:
     first, second = asked(fleet, retry=0), body_of(retry=1)
     worked(fleet, first)

@@ -11,7 +11,7 @@ from benchmarks.fault_lab.script import Reply, Script
 from flotilla.errors import CircuitOpenError
 from flotilla.integrations.desk import IntegrationDesk
 from flotilla.models import Status
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from tests.fakes.integrations import MemoryProtection, MemorySecrets, MemoryTransport
 from tests.unit.integrations.declarations import crm
 from tests.unit.services import sample_agents

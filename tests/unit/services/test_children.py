@@ -12,7 +12,7 @@ import pytest
 from flotilla.coordination import PauseScope
 from flotilla.events import Kind, verify_chain
 from flotilla.models import Delivery, Status, TaskMessage
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from flotilla.services.children import DEEPEST, child_task_id
 from flotilla.services.successor import successor
 from tests.unit.services import submitting_agents

@@ -122,3 +122,9 @@ def test_a_task_is_looked_at_when_it_is_due_or_when_its_deadline_passes() -> Non
     assert wake_ms(None, 5) is None
     assert wake_ms(7, None) == 7
     assert (wake_ms(7, 5), wake_ms(5, 7)) == (5, 5)
+
+
+@pytest.mark.parametrize(("seconds", "place"), [(-1, "lane"), (14, 1), (400, 120), (HOUR_SECONDS, "schedule")])
+def test_the_end_of_a_wait_does_not_hold_up_its_session(fleet: Fleet, seconds: int, place: str | int) -> None:
+    run(fleet.dispatch(replace(due_in(fleet, seconds), session="s"), in_order=False))
+    assert sent(fleet) == {place: 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from typing import Any
@@ -198,3 +199,19 @@ def test_a_run_is_ended_soon_after_its_deadline_though_its_execution_goes_on(run
     assert running.status(run_id) == "expired"
     running.follow(*running.events(run_id))
     assert running.executions.stopped == [(*running.name(run_id), "the run is expired")]
+
+
+def test_an_end_and_a_cancel_at_once_are_one_end(running: Running) -> None:
+    run_id = running.started()
+    execution = running.executions.end(*running.name(run_id), ExecutionStatus.SUCCEEDED, output="1")
+
+    async def all_at_once() -> tuple[bool, bool]:
+        recorders = asyncio.gather(*(running.process().ends.record(execution) for _ in range(3)))
+        cancel = running.process().cancel.cancel("acme", run_id, actor="key:test", request_id="cancel")
+        recorded, cancelled = await asyncio.gather(recorders, cancel)
+        return any(recorded), cancelled is not None and cancelled.changed
+
+    recorded, cancelled = run(all_at_once())
+    assert recorded != cancelled
+    assert running.kinds(run_id) == ["accepted", "succeeded" if recorded else "cancelled"]
+    verify_chain(running.events(run_id))

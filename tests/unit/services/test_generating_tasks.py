@@ -10,7 +10,7 @@ import pytest
 from flotilla.llm_ports import ModelMisconfiguredError, ModelReply
 from flotilla.models import Status
 from flotilla.primitives.circuit import CircuitState
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from flotilla.services.dependency import Dependencies
 from flotilla.services.limits import Limiter
 from flotilla.services.model_protection import ModelProtections

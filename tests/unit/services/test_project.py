@@ -309,3 +309,19 @@ def test_an_entry_of_what_has_not_died_has_no_cause(log: list[Event]) -> None:
     entry = entry_of_log(log)
     assert (entry.cause is not None) == (entry.status is Status.DEAD_LETTERED)
     assert (entry.finished_at_ms is not None) == entry.status.terminal
+
+
+def test_what_waits_for_a_signal_is_looked_after_when_its_time_is_over() -> None:
+    builder = LogBuilder()
+    for kind in (Kind.ACCEPTED, Kind.STARTED):
+        builder.add(kind, attempt=1)
+    builder.add(Kind.WAITING, attempt=1, until_ms=START_MS + 60_000)
+    entry = entry_of_log(builder.events)
+    assert (entry.status, entry.next_at_ms, entry.look_at_ms) == (
+        Status.WAITING,
+        START_MS + 60_000,
+        START_MS + 180_000,
+    )
+    builder.add(Kind.SIGNALLED, attempt=1)
+    entry = entry_of_log(builder.events)
+    assert (entry.status, entry.next_at_ms, entry.look_at_ms) == (Status.QUEUED, None, START_MS + 600_300)

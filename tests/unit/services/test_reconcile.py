@@ -89,6 +89,19 @@ def test_a_task_that_waits_for_a_signal_is_sent_nothing(yard: Yard) -> None:
     assert yard.minutes(26 * 60) == []
 
 
+def test_a_wait_whose_time_is_over_is_sent_the_message_that_ends_it(yard: Yard) -> None:
+    until = {"until_ms": yard.clock.now_ms() + 3 * HOUR * 1000}
+    yard.task("waiting", STARTED_LONG_AGO, (2, Kind.WAITING, until))
+    assert yard.minutes(181) == []
+    assert yard.minutes(2) == [(1, "waiting")]
+    assert yard.lanes.sent["waiting-2"].not_before_ms == until["until_ms"]
+
+
+def test_a_signalled_task_whose_message_was_lost_gets_it_after_ten_minutes(yard: Yard) -> None:
+    yard.task("signalled", (1, Kind.STARTED), (2, Kind.WAITING), (3, Kind.SIGNALLED))
+    assert yard.minutes(12)[0] == (11, "signalled")
+
+
 def test_a_run_in_which_nothing_is_overdue_reads_the_list_and_the_sweeps_marks(yard: Yard) -> None:
     yard.task("due later", due_at_ms=yard.clock.now_ms() + DAY * 1000)
     yard.reconcile()

@@ -37,7 +37,7 @@ def with_tasks(running: Running) -> tuple[str, list[str]]:
 
 def test_a_cancelled_run_is_stopped_with_all_its_tasks(running: Running) -> None:
     run_id, living = with_tasks(running)
-    other, others = with_tasks(Running())
+    other, _ = with_tasks(Running())
     bystander = running.task(other, "Extract", 9)
     running.cancelled(run_id)
     assert running.follow(running.events(run_id)[-1]) is None

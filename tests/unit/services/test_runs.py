@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 
 from flotilla.errors import IdempotencyKeyReusedError, RetryableError
-from flotilla.events import verify_chain
+from flotilla.events import fold, verify_chain
 from flotilla.models import Status
+from flotilla.services.dispatch import message_for
 from flotilla.services.redrive import NotRedrivableError
 from flotilla.services.runs import run_id_for
 from flotilla.services.submit import task_id_for
 from flotilla.workflow_ports import ExecutionStatus
 from flotilla.workflows.declaration import Workflow
 from flotilla.workflows.order import RunHeader
+from tests.fakes.assembly import dispatch_to
+from tests.logs import log_of
 from tests.unit.services.crashes import Calls, Died, every_failure
 from tests.unit.services.fleet import run
 from tests.unit.services.running import Running
@@ -175,3 +179,19 @@ def test_a_run_of_a_workflow_that_is_gone_is_not_redriven(running: Running) -> N
     assert running.status(run_id) == "dead_lettered"
     with pytest.raises(NotRedrivableError):
         run(running.api.redrive.redrive(run_id, actor="key:op", request_id="r"))
+
+
+def test_a_run_is_put_on_no_lane_also_among_other_messages(running: Running) -> None:
+    state = running.start(idempotency_key="k").state
+    messages = [message_for(state), replace(message_for(fold(log_of())), not_before_ms=None)]
+    assert run(running.api.dispatch.batch(messages)) == [True, True]
+    assert list(running.lanes.sent) == ["tsk_sample-0"]
+
+
+def test_who_starts_no_runs_says_so(running: Running) -> None:
+    message = message_for(running.start().state)
+    elsewhere = dispatch_to(running.lanes, running.clock)
+    with pytest.raises(RetryableError):
+        run(elsewhere(message))
+    assert run(elsewhere.batch([message])) == [False]
+    assert running.lanes.sent == {}

@@ -12,7 +12,7 @@ import pytest
 from flotilla.events import TaskState
 from flotilla.llm_ports import ModelReply, ModelRequest, ModelThrottledError
 from flotilla.models import Delivery, Status
-from flotilla.services.attempt import AttemptTools
+from flotilla.services.attempt_tools import AttemptTools
 from flotilla.services.batch import BatchService
 from flotilla.services.models import ModelDesk
 from flotilla.services.roster import better_apart

@@ -11,6 +11,7 @@ from flotilla.events import Kind
 from flotilla.models import Status
 from flotilla.primitives.ladder import REACH_SECONDS
 from flotilla.services.cancel import CancelService
+from flotilla.services.dispatch import message_for
 from flotilla.services.redrive import Correction, RedriveService
 from flotilla.services.suspension import MOST_WAITS
 from tests.logs import LogBuilder
@@ -144,6 +145,30 @@ def test_a_message_from_before_the_wait_sends_the_one_that_ends_it_again(fleet: 
     (message,) = fleet.delays.take(15)
     assert (message.seq, message.not_before_ms) == (2, run(fleet.state(task)).waiting_until_ms)
     assert fleet.lanes.sends == 1, "a session does not wait with it"
+
+
+def test_a_message_from_before_the_wait_does_not_end_it(fleet: Fleet) -> None:
+    """It is of a place in its session that the task has given up."""
+    task = begun(fleet, "waiting.patient", {"seconds": 100}, session="s")
+    fleet.clock.advance(100)
+    assert len(run(fleet.deliver(fleet.delivery(task, 2))).done) == 1
+    assert fleet.kinds(task)[-1] == "waiting"
+    go_on(fleet, task)
+    assert run(fleet.state(task)).output.inline[0] == "timed out"
+
+
+def test_a_message_from_before_a_signal_sends_the_signals_own(fleet: Fleet) -> None:
+    """Who signalled died before it had sent the message."""
+    task = begun(fleet)
+    run(give(fleet, task))
+    signalled = run(fleet.state(task)).head_seq
+    del fleet.lanes.sent[f"{task}-{signalled}"]
+    assert len(run(fleet.deliver(fleet.delivery(task, 2))).done) == 1
+    assert on_lane(fleet, task).seq == signalled
+    go_on(fleet, task)
+    assert run(fleet.state(task)).output.inline == "yes"
+    run(fleet.deliver(fleet.delivery(task, 3)))
+    assert run(fleet.state(task)).attempt == 2
 
 
 def test_a_message_from_before_an_endless_wait_is_done(fleet: Fleet) -> None:
@@ -321,7 +346,7 @@ def test_a_task_does_not_wait_for_ever_and_ever(fleet: Fleet) -> None:
         builder.add(Kind.WAITING, attempt=number, **{"for": name})
         builder.add(Kind.SIGNALLED, attempt=number, name=name, payload=None)
     fleet.log.logs[task] = {event.seq: event for event in builder.events}
-    run(fleet.deliver(fleet.delivery(task, 2)))
+    run(fleet.deliver(delivery_of(message_for(run(fleet.state(task))))))
     assert died(fleet, task)[0] == "too_many_waits"
 
 

@@ -31,6 +31,22 @@ def test_what_has_ended_or_waits_for_no_message_is_never_stuck(kind: Kind) -> No
     assert (overdue_at_ms(ended), look_at_ms(ended)) == (None, None)
 
 
+def test_what_waits_for_a_signal_is_stuck_two_minutes_after_its_time_or_its_deadline() -> None:
+    for until_ms, deadline_ms in ((HOUR_MS, None), (2 * HOUR_MS, HOUR_MS), (None, HOUR_MS)):
+        builder = LogBuilder()
+        builder.add(Kind.ACCEPTED, deadline_ms=None if deadline_ms is None else START_MS + deadline_ms)
+        until = {} if until_ms is None else {"until_ms": START_MS + until_ms}
+        builder.add(Kind.WAITING, attempt=1, **until)
+        waiting = fold(builder.events)
+        assert overdue_at_ms(waiting) == look_at_ms(waiting) == START_MS + HOUR_MS + 2 * MINUTE_MS
+
+
+@pytest.mark.parametrize("kind", [Kind.SIGNALLED, Kind.RESUMED])
+def test_what_goes_on_after_a_wait_is_looked_after_however_young(kind: Kind) -> None:
+    young = state(Kind.STARTED, Kind.WAITING, kind, age_ms=1000)
+    assert look_at_ms(young) == overdue_at_ms(young) == START_MS + 1000 + 10 * MINUTE_MS
+
+
 @pytest.mark.parametrize("kind", [Kind.ATTEMPT_FAILED, Kind.PARKED])
 def test_what_waits_for_its_time_is_stuck_two_minutes_after_it(kind: Kind) -> None:
     waiting = state(Kind.STARTED, kind)

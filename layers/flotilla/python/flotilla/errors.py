@@ -58,7 +58,7 @@ class WaitTimeoutError(PermanentError):
 
 
 class SuspendedError(FlotillaError):
-    """The attempt ends here, because its task waits for a signal. Let it pass: whatever is made of it, the task waits."""
+    """The attempt ends here: its task waits for a signal. Let it pass; whatever is made of it, the task waits."""
 
     default_code = "suspended"
 

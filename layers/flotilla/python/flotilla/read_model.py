@@ -47,7 +47,8 @@ class Entry:
         message: While dead-lettered, the error's own words.
         archive_key: Where its finished log is archived, once it is.
         look_at_ms: When the reconciler looks after it if nothing has happened by then (`services.watch.look_at_ms`).
-            None for what has ended, and for what is young: of that the sweeps learn.
+            None for what has ended (but not for a run that may have left tasks, until these are ended), and for what is
+            young: of that the sweeps learn.
         head_hash: Hash of the event up to which the log was folded (hex), so that a log cut off behind it is found out.
         run: Id of the workflow's run that it is a task of.
         step: The state that asked for it.

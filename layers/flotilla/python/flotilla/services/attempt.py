@@ -10,43 +10,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from flotilla.agents.catalog import AgentSpec, Catalog
+from flotilla.agents.catalog import AgentSpec
 from flotilla.agents.context import Context, SyncContext, log_keys
 from flotilla.agents.decorator import AgentDefinition
 from flotilla.agents.files import Files
-from flotilla.agents.loader import AgentLoader
 from flotilla.agents.session import Session
 from flotilla.agents.steps import StepTaker
 from flotilla.agents.waits import WaitTaker
-from flotilla.clock import Clock
 from flotilla.coordination import Turn
 from flotilla.errors import AttemptRevokedError, CorruptLogError, ParkedError, PermanentError, RetryableError
 from flotilla.models import Delivery, TaskMessage, canonical_json
-from flotilla.ports import EventLog, LaneReceipts, PayloadStore, RunSync, SessionTurns
 from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
 from flotilla.primitives.meter import SharedMeter
-from flotilla.services.agent_threads import AgentThreads, Overruns, contained_async
+from flotilla.services.agent_threads import AgentThreads, contained_async
 from flotilla.services.attempt_budgets import SpendingOfAttempt
 from flotilla.services.attempt_integrations import IntegrationsOfAttempt
 from flotilla.services.attempt_models import ModelsOfAttempt
-from flotilla.services.bridge import Bridge
-from flotilla.services.callbacks import Callbacks
-from flotilla.services.children import ChildTasks, DeployedLanes
-from flotilla.services.claim import Claimed, Claims, Elsewhere, Finished, NotNow, Suspect, Unlogged
-from flotilla.services.claim_check import ClaimCheck
-from flotilla.services.dispatch import Dispatch
+from flotilla.services.attempt_tools import AttemptTools, Invocation
+from flotilla.services.children import ChildTasks
+from flotilla.services.claim import Claims
+from flotilla.services.claimed import Claimed, Elsewhere, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.ending import Endings
-from flotilla.services.gate import Gate
 from flotilla.services.outcome import Again, Done, Outcome, RunAlone, after_a_fault, again_in_place
-from flotilla.services.roster import Roster, Seat, better_apart
+from flotilla.services.roster import Seat, better_apart
 from flotilla.services.session_memory import SessionMemory, keep_turns
 from flotilla.services.steps import RecordedSteps
 from flotilla.services.submit import SubmitService
@@ -57,88 +49,7 @@ from flotilla.workflows.errors import INVALID_INPUT
 from flotilla.workflows.order import StepOrder
 from flotilla.workflows.references import complaint
 
-if TYPE_CHECKING:
-    from flotilla.integrations.desk import IntegrationDesk
-    from flotilla.services.attempt_budgets import BudgetDesk
-    from flotilla.services.models import ModelDesk
-
 logger = logging.getLogger("flotilla.worker")
-
-_FRESH_MS = 1000
-
-
-@dataclass(slots=True)
-class Invocation:
-    """One invocation of a worker function.
-
-    Attributes:
-        ends_ms: When Lambda will kill it.
-        overruns: Agents' code still running on a thread after its time. A thread cannot be stopped,
-            so while there are any the process must not outlive the invocation.
-        roster: The attempts under way.
-    """
-
-    worker: str
-    began_ms: int
-    ends_ms: int
-    overruns: Overruns = field(default_factory=Overruns)
-    roster: Roster = field(default_factory=Roster)
-
-    def fresh(self, now_ms: int) -> bool:
-        """Another invocation would have no more time than this one."""
-        return now_ms - self.began_ms < _FRESH_MS
-
-
-class Watchdog(Protocol):
-    """Ends the process when an attempt outlives its lease (see `primitives.lease`)."""
-
-    def arm(self, key: str, lease_until_ms: int) -> None:
-        """From now on `key` must be disarmed before `lease_until_ms`."""
-        ...
-
-    def disarm(self, key: str) -> None:
-        """`key` ended in time."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptTools:
-    """What attempts need, the same for every invocation of a process.
-
-    Attributes:
-        dispatch: Sends on what waits elsewhere.
-        gate: Decides whether a task that could start should.
-        turns: The sessions' turns.
-        run_agent: Runs plain agents on threads of their own, so that they cannot starve the log.
-        random: Draws jitter.
-        integrations: Makes (or returns) what calls to integrations go through; None where there are none.
-        models: The same for calls to language models.
-        budgets: The same for what these may cost.
-        lanes: The lanes that tasks which agents submit may be put on; None where they may submit none.
-        bridge: Makes tasks of workflows' orders; None where there are no workflows.
-        callbacks: Answers workflows' states; None likewise.
-        files: Where agents' files lie; None where they have none.
-    """
-
-    log: EventLog
-    receipts: LaneReceipts
-    dispatch: Dispatch
-    gate: Gate
-    turns: SessionTurns
-    claim_check: ClaimCheck
-    catalog: Catalog
-    loader: AgentLoader
-    clock: Clock
-    run_agent: RunSync
-    watchdog: Watchdog
-    random: random.Random
-    integrations: Callable[[], IntegrationDesk] | None = None
-    models: Callable[[], ModelDesk] | None = None
-    budgets: Callable[[], BudgetDesk] | None = None
-    lanes: DeployedLanes | None = None
-    bridge: Bridge | None = None
-    callbacks: Callbacks | None = None
-    files: PayloadStore | None = None
 
 
 class AttemptRunner:

@@ -20,7 +20,8 @@ from flotilla.agents.catalog import AgentSpec, Catalog
 from flotilla.errors import RetryableError, UnknownAgentError, UnreadableMessageError
 from flotilla.models import Delivery, TaskMessage
 from flotilla.primitives.lease import GRACE_SECONDS, SKEW_SECONDS
-from flotilla.services.attempt import AttemptRunner, AttemptTools, Invocation
+from flotilla.services.attempt import AttemptRunner
+from flotilla.services.attempt_tools import AttemptTools, Invocation
 from flotilla.services.outcome import Again, Done, Outcome, RunAlone, after_a_fault
 from flotilla.services.verdict import UNAVAILABLE_RETRY_SECONDS
 from flotilla.workflows.order import StepOrder, read_wanted
@@ -28,6 +29,10 @@ from flotilla.workflows.order import StepOrder, read_wanted
 logger = logging.getLogger("flotilla.worker")
 
 _UNKNOWN_AGENT_RETRY_SECONDS = 30
+
+_UNKNOWN_AGENT_RECEIVES = 10
+"""So often an order is kept for an agent that nobody has: some minutes, longer than a deployment takes to reach all
+workers. Unlike a task's, its agent was checked by nobody: it may stand in the input of a run, and be misspelt."""
 
 
 @dataclass(slots=True)
@@ -62,9 +67,14 @@ class _Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class _Unknown:
-    """A delivery for an agent this worker does not have: it is older than the API that took the task."""
+    """A delivery for an agent this worker does not have: it is older than the API that took the task.
+
+    Attributes:
+        order: It is a workflow's.
+    """
 
     delivery: Delivery
+    order: bool
 
 
 _Item = _Readable | _Unreadable | _Unknown
@@ -165,8 +175,11 @@ class _Batch:
         match item:
             case _Unreadable(delivery, reason):
                 return await self._put_aside(delivery, reason)
-            case _Unknown(delivery):
+            case _Unknown(delivery, order):
                 logger.warning("agent unknown to this worker", extra={"message_id": delivery.message_id})
+                if order and delivery.receive_count >= _UNKNOWN_AGENT_RECEIVES:
+                    # The triage tells its state, or accepts it where its agent has come to be there.
+                    return await self._put_aside(delivery, "no agent of that name is deployed")
                 return after_a_fault(delivery.receive_count, _UNKNOWN_AGENT_RETRY_SECONDS)
             case _Readable(delivery, wanted, spec):
                 try:
@@ -202,11 +215,12 @@ class _Batch:
 def _read(delivery: Delivery, catalog: Catalog) -> _Item:
     try:
         wanted = read_wanted(delivery.body)
-        return _Readable(delivery, wanted, catalog.get(wanted.agent))
     except UnreadableMessageError as error:
         return _Unreadable(delivery, error.message)
+    try:
+        return _Readable(delivery, wanted, catalog.get(wanted.agent))
     except UnknownAgentError:
-        return _Unknown(delivery)
+        return _Unknown(delivery, isinstance(wanted, StepOrder))
 
 
 def _seconds_for(group: Sequence[_Item]) -> float:

@@ -16,7 +16,7 @@ Never early: an attempt starts at the time the task is due or later, by the cloc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,12 @@ from flotilla.clock import Clock
 from flotilla.errors import AttemptRevokedError
 from flotilla.events import Event, Kind, TaskState, fold
 from flotilla.events.kinds import STATUS_AFTER
-from flotilla.events.waits import WaitEnd
-from flotilla.models import Delivery, ErrorInfo, Payload, Status, TaskMessage
+from flotilla.models import Delivery, ErrorInfo, Status, TaskMessage
 from flotilla.ports import EventLog
 from flotilla.primitives.ladder import REACH_SECONDS
 from flotilla.primitives.lease import GRACE_SECONDS, agent_budget_seconds, lease_until_ms, seconds_until_takeover
-from flotilla.services.callbacks import Ended, ended, ended_state, is_workers
+from flotilla.services.callbacks import ended, ended_state, is_workers
+from flotilla.services.claimed import Claim, Claimed, Elsewhere, Finished, NotNow, Suspect, Unlogged
 from flotilla.services.dispatch import message_for
 from flotilla.services.gate import Answered, Gate, Held, Open, Stopped
 from flotilla.services.journal import Journal
@@ -49,88 +49,6 @@ differ by, and the smallest tier that a ladder may well have."""
 
 CACHED_USAGE = {"duration_ms": 0, "billed_ms": 0, "cached": True}
 """What a task costs whose result is another's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """The task is ours.
-
-    Attributes:
-        message: The task as its log stood before the start.
-        steps: What earlier attempts recorded.
-        waits: How their waits ended.
-        charged: Earlier attempts that count against `max_attempts`.
-        started_ms: When the start was dated, before it was written.
-        ends_ms: When the agent is stopped.
-    """
-
-    message: TaskMessage
-    journal: Journal
-    input: Payload
-    steps: dict[str, Payload]
-    waits: Mapping[str, WaitEnd]
-    attempt: int
-    charged: int
-    max_attempts: int
-    started_ms: int
-    ends_ms: int
-    lease_until_ms: int
-
-    @property
-    def put_aside(self) -> int:
-        """Earlier attempts that neither count nor came to wait for a signal: what they needed was not there."""
-        return max(0, self.attempt - 1 - self.charged - len(self.waits))
-
-    def late(self, now_ms: int) -> bool:
-        """The log took so long over the start that the agent would be stopped for lack of time, not for its own."""
-        return now_ms - self.started_ms > GRACE_SECONDS * 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Nothing is left to do for this message.
-
-    Attributes:
-        succeeded: The event that ended the task, if it succeeded: what follows from it may not have been done.
-        ended: How a worker ended the task, where a workflow's state waits for that: it may not have been told.
-    """
-
-    why: str
-    succeeded: Event | None = None
-    ended: Ended | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NotNow:
-    """Someone else is at work, or it is too early."""
-
-    after_seconds: float
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """The task is not due for a while; this message is done once `message` is dispatched.
-
-    Attributes:
-        in_order: It keeps its place in its session meanwhile.
-    """
-
-    message: TaskMessage
-    in_order: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """The worker before us died over it: to be run when nothing else shares the process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unlogged:
-    """The message speaks of a task that has no log."""
-
-
-Claim = Claimed | Finished | NotNow | Elsewhere | Suspect | Unlogged
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +117,9 @@ class Claims:
             if not events:
                 return Unlogged()
             state = fold(events)
-            claim = self._refusal(state, events[-1], solo=solo)
+            claim = self._refusal(state, events[-1], solo=solo) or _left_over(state, events, message)
             if claim is not None:
                 return claim
-            if message.seq < _redriven_at(events):
-                # Left over from before. A redriven task goes to the back of its session, with a message of its own.
-                return Finished("redriven: another message will come")
             end = self._end(state)
             if end is not None:
                 if await self._write(standing_of_log(state, events), message, *end):
@@ -258,23 +173,23 @@ class Claims:
         """What to do with a task that waits for a signal; None where its time was over: then the log has gone on.
 
         Nothing is held on the lane while it waits: the message of the signal is of the same group, and could not be
-        handed out.
+        handed out. And only a message of the wait itself ends it: any other is of a place that the task has left.
         """
         now_ms, ends_ms = self._clock.now_ms(), state.wait_ends_ms
         if ends_ms is None:
             return Finished("it waits for a signal, which brings a message of its own")
-        if ends_ms <= now_ms:
+        wait = (ends_ms - now_ms) / 1000
+        if received.seq < state.head_seq and wait <= REACH_SECONDS:
+            # Who wrote `waiting` may have died before it sent the message that ends it.
+            return Elsewhere(message_for(state), in_order=False)
+        if wait <= 0:
             if state.waiting_until_ms == ends_ms:
                 # Whoever comes with the signal at this moment tries to write to the same place.
                 body = {"for": state.waiting_for, "timed_out": True}
                 await self._write(standing_of_log(state, events), received, Kind.RESUMED, body)
             return None
-        wait = (ends_ms - now_ms) / 1000
         if received.seq >= state.head_seq and wait <= SHORT_WAIT_SECONDS:
             return NotNow(wait, "too early")  # by what two clocks differ
-        if received.seq < state.head_seq and wait <= REACH_SECONDS:
-            # Who wrote `waiting` may have died before it sent the message that ends it.
-            return Elsewhere(message_for(state), in_order=False)
         return Finished("it waits for a signal, and the reconciler knows until when")
 
     def _too_early(self, now: TaskMessage, received: TaskMessage, *, parked: bool = False) -> Claim | None:
@@ -393,9 +308,17 @@ class Claims:
         )
 
 
-def _redriven_at(events: Sequence[Event]) -> int:
-    """Number of the event by which the task was last redriven; 0 where it never was."""
-    return next((event.seq for event in reversed(events) if event.kind is Kind.REDRIVEN), 0)
+def _left_over(state: TaskState, events: Sequence[Event], message: TaskMessage) -> Claim | None:
+    """What to do with a message of a place in its session that the task has given up since; None for any other.
+
+    A task that is redriven, or has waited, comes back at the end of its session, with a message of its own.
+    """
+    left = next((event.seq for event in reversed(events) if event.kind in (Kind.REDRIVEN, Kind.WAITING)), 0)
+    if message.seq >= left or state.status is Status.WAITING:
+        return None
+    if state.head_kind is Kind.SIGNALLED:
+        return Elsewhere(message_for(state))  # who wrote that may have died before it sent it
+    return Finished("left over: another message will come")
 
 
 def _closed(task: TaskMessage, kind: Kind, body: dict[str, Any]) -> Finished:

@@ -27,7 +27,8 @@ from flotilla.primitives.backoff import full_jitter_seconds
 from flotilla.primitives.ladder import REACH_SECONDS
 from flotilla.primitives.parking import release_seconds
 from flotilla.services.callbacks import Callbacks, Ended, ended
-from flotilla.services.claim import IN_PLACE_SECONDS, Claimed
+from flotilla.services.claim import IN_PLACE_SECONDS
+from flotilla.services.claimed import Claimed
 from flotilla.services.dispatch import Dispatch, wake_ms
 from flotilla.services.outcome import Again, Done, Outcome, again_in_place
 from flotilla.services.session_memory import keep_turns

@@ -226,7 +226,7 @@ def _dead(error: ErrorInfo) -> _End:
 
 
 def _expired(error: ErrorInfo) -> _End:
-    return _End(Kind.EXPIRED, {"error": error.to_json()})
+    return _End(Kind.EXPIRED, {"cause": error.code, "error": error.to_json()})
 
 
 def _error_of(execution: Execution) -> ErrorInfo:

@@ -60,6 +60,7 @@ class Look(StrEnum):
         GOES_ON: It has ended, or is not stuck, or not yet.
         CLEARED: It is a run that has ended, and what it left was ended too, as far as there was time.
         SENT: It was sent its message again.
+        ASKED: It is a run of a workflow, and Step Functions was asked for it, or asked how it ended.
         PUT_OFF: Its lane's backlog may be all that is the matter.
         FAILED: A store did not answer.
         HOPELESS: Its log is corrupt, or its lane is not there: somebody has to look at it.
@@ -68,6 +69,7 @@ class Look(StrEnum):
     GOES_ON = "goes_on"
     CLEARED = "cleared"
     SENT = "sent"
+    ASKED = "asked"
     PUT_OFF = "put_off"
     FAILED = "failed"
     HOPELESS = "hopeless"
@@ -189,7 +191,7 @@ class StuckTasks:
     async def _stuck(self, watched: Watched, state: TaskState) -> Look:
         if is_run(state.agent):
             await self._dispatch(message_for(state))
-            return await self._later(watched, Look.SENT, state.deadline_ms)
+            return await self._later(watched, Look.ASKED, state.deadline_ms)
         extra = {"task_id": state.task_id, "status": state.status.value, "lane": state.lane, "looks": watched.looks}
         if not self._backlogs.known(state.lane):
             logger.error("a task waits for a lane that is not there", extra=extra)
