@@ -9,9 +9,12 @@ MiniStack is Copyright (c) 2026 MiniStack Contributors, MIT licence; nothing of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import hashlib
 import importlib.metadata
+import os
+import subprocess
 import tempfile
 import threading
 import zipfile
@@ -37,6 +40,7 @@ def apply() -> None:
     _answer_long_polls_at_once()
     _keep_streams_across_restarts()
     _unpack_layers_once()
+    _let_urgent_functions_go_first()
     engine_stepfunctions.apply()
 
 
@@ -191,3 +195,42 @@ def _unpack_layers_once() -> None:
     vars(lambda_runtime)["zipfile"] = SimpleNamespace(
         ZipFile=_SharedLayers, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile
     )
+
+
+_URGENT = ("-api", "-authorizer", "-worker-critical")
+"""How the names of functions end that somebody waits for: what answers clients, and the lane of the highest priority."""
+
+_NICENESS = 10
+"""Of all others: they get what those leave, and of a processor that both want about a tenth."""
+
+
+def niceness_of(function_name: str) -> int:
+    """By how much a function's processes stand back behind the engine and the urgent ones."""
+    return 0 if function_name.endswith(_URGENT) else _NICENESS
+
+
+class _Subprocess:
+    """Stands for `subprocess` in the engine's Lambda."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(subprocess, name)
+
+    def Popen(self, *arguments: Any, **options: Any) -> subprocess.Popen[Any]:  # noqa: N802 -- its name there
+        """Starts a function's process."""
+        process = subprocess.Popen(*arguments, **options)
+        function_name = (options.get("env") or {}).get("AWS_LAMBDA_FUNCTION_NAME", "")
+        if function_name:
+            with contextlib.suppress(OSError):  # it has ended, which the engine will notice
+                os.setpriority(os.PRIO_PROCESS, process.pid, niceness_of(function_name))
+        return process
+
+
+def _let_urgent_functions_go_first() -> None:
+    """Functions that nobody waits for run at lower priority.
+
+    On AWS each environment has a processor of its own. Here all of them share a few, and a lane at work on a thousand
+    documents would keep the lane that is to be fast from starting at all.
+    """
+    from ministack.core import lambda_runtime
+
+    vars(lambda_runtime)["subprocess"] = _Subprocess()

@@ -229,8 +229,7 @@ class Context:
             WaitTimeoutError: It did not come in time. A `PermanentError` (`wait_timeout`); catch it to go on without.
             SuspendedError: The attempt ends here. Let it pass; whatever is made of it, the task waits.
             PermanentError: It may not wait like this (`invalid_wait`, `wait_in_step`, `too_many_waits`).
-            AttemptRevokedError: The task was cancelled, or another worker owns it. Let it pass.
-            ParkedError: The task was paused. Let it pass.
+            AttemptRevokedError, ParkedError: As `step` does.
         """
         if self.waits is None:
             raise PermanentError("nothing can be waited for here", code="invalid_wait")
