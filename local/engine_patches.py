@@ -15,6 +15,7 @@ import hashlib
 import importlib.metadata
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 import zipfile
@@ -41,6 +42,7 @@ def apply() -> None:
     _keep_streams_across_restarts()
     _unpack_layers_once()
     _let_urgent_functions_go_first()
+    _let_the_event_loop_go_first()
     engine_stepfunctions.apply()
 
 
@@ -198,7 +200,7 @@ def _unpack_layers_once() -> None:
 
 
 _URGENT = ("-api", "-authorizer", "-worker-critical")
-"""How the names of functions end that somebody waits for: what answers clients, and the lane of the highest priority."""
+"""How the names of functions end that somebody waits for: what answers clients, and the lane of the first priority."""
 
 _NICENESS = 10
 """Of all others: they get what those leave, and of a processor that both want about a tenth."""
@@ -234,3 +236,15 @@ def _let_urgent_functions_go_first() -> None:
     from ministack.core import lambda_runtime
 
     vars(lambda_runtime)["subprocess"] = _Subprocess()
+
+
+_SWITCH_SECONDS = 0.0005
+
+
+def _let_the_event_loop_go_first() -> None:
+    """A thread that computes gives way sooner to the one that answers everybody.
+
+    Threads evaluate expressions of Step Functions and unpack functions. Each time that the event loop has waited for
+    its next request it would wait for up to five milliseconds more, until such a thread lets go of the interpreter.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
