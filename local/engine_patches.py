@@ -221,9 +221,10 @@ class _Subprocess:
         """Starts a function's process."""
         process = subprocess.Popen(*arguments, **options)
         function_name = (options.get("env") or {}).get("AWS_LAMBDA_FUNCTION_NAME", "")
-        if function_name:
+        niceness = niceness_of(function_name) if function_name else 0
+        if niceness > os.getpriority(os.PRIO_PROCESS, 0):
             with contextlib.suppress(OSError):  # it has ended, which the engine will notice
-                os.setpriority(os.PRIO_PROCESS, process.pid, niceness_of(function_name))
+                os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
         return process
 
 

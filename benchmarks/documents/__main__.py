@@ -70,8 +70,10 @@ async def _probed(client: FlotillaClient, every_seconds: float, count: int) -> l
     return probe.task_ids
 
 
-async def _watch(workflows: Workflows, run_id: str, tormentor: Tormentor, options: Options) -> tuple[Run, float]:
-    """Show how it goes until it has ended, or the time is up; the run, and when the tormentor was stopped."""
+async def _watch(
+    workflows: Workflows, run_id: str, tormentor: Tormentor, probe: Probe, options: Options
+) -> tuple[Run, float]:
+    """Show how it goes until it has ended, or the time is up; the run, and how long it was tormented and probed."""
     began = time.monotonic()
     tormented = 0.0
     while True:
@@ -86,6 +88,7 @@ async def _watch(workflows: Workflows, run_id: str, tormentor: Tormentor, option
         print(f"  {_line(run, done, elapsed, tormentor)}", flush=True)
         tormentor.aim([task_id for step in run.get("steps", []) for task_id in step["task_ids"]])
         if not tormented and (done >= _IN_PEACE * options.documents or run["status"] in ENDED):
+            probe.stop()
             await asyncio.to_thread(tormentor.stop)
             tormented = elapsed
         if run["status"] in ENDED or elapsed > 60 * options.minutes:
@@ -118,7 +121,7 @@ async def _measure(
             started = await workflows.start(WORKFLOW, value, idempotency_key=f"documents-{options.seed}")
             run_id = started.run["id"]
             probing = asyncio.ensure_future(probe.run())
-            run, tormented = await _watch(workflows, run_id, tormentor, options)
+            run, tormented = await _watch(workflows, run_id, tormentor, probe, options)
             probe.stop()
             await probing
         with progress.step("wait for the last probes"):
@@ -152,8 +155,8 @@ def main() -> int:
     """Run, print and keep the result; exit status 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.documents", description=__doc__)
     parser.add_argument("--documents", type=int, default=1000)
-    parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between two kills, on average")
-    parser.add_argument("--concurrency", type=int, default=30, help="documents at work at once")
+    parser.add_argument("--kill-every", type=float, default=6.0, help="seconds between two kills, on average")
+    parser.add_argument("--concurrency", type=int, default=12, help="documents at work at once")
     parser.add_argument("--seed", type=int, default=1, help="of what is killed, and when")
     parser.add_argument("--probe-every", type=float, default=1.0, help="seconds between two tasks of high priority")
     parser.add_argument("--idle-probes", type=int, default=90, help="how many of them on the idle fleet")
