@@ -8,12 +8,21 @@ import json
 import pytest
 
 from flotilla.workflow_ports import ExecutionStatus
-from tests.contracts.executions import CAUSE, ERROR, OUTPUT, WELL, WORKFLOW, ExecutionsContract, LetEnd
+from tests.contracts.executions import (
+    CAUSE,
+    ERROR,
+    OUTPUT,
+    WELL,
+    WORKFLOW,
+    EndedExecutionsContract,
+    ExecutionsContract,
+    LetEnd,
+)
 from tests.contracts.task_tokens import AskedToken, TaskTokensContract, ToldTo
 from tests.fakes.workflows import Answer, MemoryExecutions, MemoryTaskTokens
 
 
-class TestMemoryExecutions(ExecutionsContract):
+class TestMemoryExecutions(ExecutionsContract, EndedExecutionsContract):
     @pytest.fixture
     def executions(self) -> MemoryExecutions:
         return MemoryExecutions([WORKFLOW])
