@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from cli.arguments import InputError, read_document, read_input, read_labels
-from cli.calls import ApiError
+from cli.cancelling import cancel_each
 from cli.client import TERMINAL, FlotillaClient, Task
 from cli.operations import CircuitMode, Operations, State
 from cli.show import show_agents, show_events, show_task, show_tasks
@@ -167,18 +167,9 @@ async def _watch(options: argparse.Namespace, client: FlotillaClient, console: C
 
 
 async def _cancel(options: argparse.Namespace, client: FlotillaClient, console: Console) -> int:
-    answers: list[Task] = []
-    refused = 0
-    for task_id in options.task_ids:
-        try:
-            answers.append(await client.cancel(task_id))
-        except ApiError as error:
-            if error.status is None:
-                raise
-            refused += 1
-            print(f"{task_id}: {error}", file=sys.stderr)
+    answers, status = await cancel_each(options.task_ids, client.cancel)
     _print_json(answers) if options.json else show_tasks(console, answers)
-    return 1 if refused or any(task["status"] != "cancelled" for task in answers) else 0
+    return status
 
 
 async def _dead_letters(options: argparse.Namespace, operations: Operations, console: Console) -> int:

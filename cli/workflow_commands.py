@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from cli.arguments import read_input, read_labels
-from cli.calls import ApiError
+from cli.cancelling import cancel_each
 from cli.show_workflows import show_run, show_run_tasks, show_runs, show_story
 from cli.workflow_board import board_on
 from cli.workflows import ENDED, Run, Workflows
@@ -103,18 +103,9 @@ async def _watch_as_json(run_id: str, workflows: Workflows) -> int:
 
 
 async def _cancel(options: argparse.Namespace, workflows: Workflows, console: Console) -> int:
-    answers: list[Run] = []
-    refused = 0
-    for run_id in options.run_ids:
-        try:
-            answers.append(await workflows.cancel(run_id))
-        except ApiError as error:
-            if error.status is None:
-                raise
-            refused += 1
-            print(f"{run_id}: {error}", file=sys.stderr)
+    answers, status = await cancel_each(options.run_ids, workflows.cancel)
     _print_json(answers) if options.json else show_runs(console, answers)
-    return 1 if refused or any(run["status"] != "cancelled" for run in answers) else 0
+    return status
 
 
 def _print_json(value: Any) -> None:

@@ -86,6 +86,30 @@ def agent_mistakes(definition: Definition, agents: Iterable[str]) -> Iterator[Mi
             yield Mistake(step.name, f"no agent is named {step.agent!r}; {one_of(step.agent, names)}")
 
 
+def timeout_mistakes(
+    definition: Definition, agents: Mapping[str, Any], longest_seconds: Mapping[str, int], default_lane: str
+) -> Iterator[Mistake]:
+    """States that put an agent on a lane whose invocations are too short for it.
+
+    Args:
+        definition: Of a workflow.
+        agents: As they are deployed, by name.
+        longest_seconds: What the agents of each lane may take.
+        default_lane: Of the fleet.
+    """
+    for state in definition.states:
+        agent = agents.get(str(state.said("agent"))) if state.orders else None
+        if agent is None:
+            continue
+        for lane in sorted(state.lanes(default_lane)):
+            if agent["timeout_seconds"] > longest_seconds[lane]:
+                yield Mistake(
+                    state.name,
+                    f"{state.said('agent')!r} may take {agent['timeout_seconds']:g} seconds, and lane {lane!r} has "
+                    f"{longest_seconds[lane]} for an agent: raise lanes.{lane}.timeout_seconds or choose another lane",
+                )
+
+
 def _schema_mistakes(definition: Definition) -> Iterator[Mistake]:
     if definition.input_schema is None:
         return

@@ -76,6 +76,12 @@ class State:
         given = self.body.get("Arguments" if self.language == JSONATA else "Parameters")
         return {key.removesuffix(".$"): value for key, value in given.items()} if isinstance(given, Mapping) else {}
 
+    def lanes(self, default_lane: str) -> set[str]:
+        """The lanes that it may put a task on: one, unless an expression chooses."""
+        used = _SUBSTITUTION.findall(str(self.arguments.get("QueueUrl")))
+        named = {name.removeprefix(_LANE) for name in used if name.startswith(_LANE)}
+        return named | ({default_lane} if _DEFAULT_LANE in used else set())
+
     @property
     def order(self) -> Mapping[str, Any]:
         """What it puts on a lane."""
@@ -149,14 +155,7 @@ class Definition:
 
     def lanes(self, default_lane: str) -> list[str]:
         """The lanes it puts tasks on."""
-        used = {
-            name
-            for state in self.states
-            if state.orders
-            for name in _SUBSTITUTION.findall(str(state.arguments.get("QueueUrl")))
-        }
-        lanes = {name.removeprefix(_LANE) for name in used if name.startswith(_LANE)}
-        return sorted(lanes | ({default_lane} if _DEFAULT_LANE in used else set()))
+        return sorted({lane for state in self.states if state.orders for lane in state.lanes(default_lane)})
 
     @property
     def distributed(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from stacks import budget_settings, model_settings
 from stacks.background import reserved_concurrency
 from stacks.integration_settings import ANY, mistakes
-from stacks.settings_model import Fleet
+from stacks.settings_model import Fleet, Lane
 
 LADDER_NAME = "delays"
 """The delay ladder's dead letter queue is named as that of a lane of this name would be."""
@@ -103,8 +103,13 @@ def _delay_problems(fleet: Fleet) -> Iterator[Problem]:
         )
 
 
+def longest_agent_seconds(lane: Lane) -> int:
+    """What an agent on the lane may take."""
+    return lane.timeout_seconds - LEASE_MARGIN_SECONDS
+
+
 def _timeout_problems(fleet: Fleet, agent: str, lane: str, timeout_seconds: float) -> Iterator[Problem]:
-    allowed = fleet.lanes[lane].timeout_seconds - LEASE_MARGIN_SECONDS
+    allowed = longest_agent_seconds(fleet.lanes[lane])
     if timeout_seconds > allowed:
         yield Problem(
             ("agents", agent, "timeout_seconds"),

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from stacks.config import ConfigError
-from stacks.definition_rules import agent_mistakes, mistakes
+from stacks.definition_rules import agent_mistakes, mistakes, timeout_mistakes
 from stacks.definitions import Definition, UnreadableDefinitionError, load
 from stacks.settings_model import Fleet
-from stacks.settings_rules import Problem
+from stacks.settings_rules import Problem, longest_agent_seconds
 
 
 def definitions_of(fleet: Fleet, directory: Path, settings_file: Path) -> dict[str, Definition]:
@@ -43,15 +43,23 @@ def definitions_of(fleet: Fleet, directory: Path, settings_file: Path) -> dict[s
     return definitions
 
 
-def workflow_problems(definitions: Mapping[str, Definition], manifest: Mapping[str, Any]) -> Iterator[Problem]:
+def workflow_problems(
+    fleet: Fleet, definitions: Mapping[str, Definition], manifest: Mapping[str, Any]
+) -> Iterator[Problem]:
     """What is wrong between workflows and the agents as they will be deployed.
 
     Args:
+        fleet: The settings.
         definitions: By the names of their workflows.
         manifest: The agent manifest.
     """
+    agents = manifest["agents"]
+    longest_seconds = {name: longest_agent_seconds(lane) for name, lane in fleet.lanes.items()}
     for name, definition in definitions.items():
-        for mistake in agent_mistakes(definition, manifest["agents"]):
+        for mistake in (
+            *agent_mistakes(definition, agents),
+            *timeout_mistakes(definition, agents, longest_seconds, fleet.default_lane),
+        ):
             yield Problem(("workflows", name), mistake.told(definition))
 
 

@@ -77,7 +77,7 @@ def make_bundles(
     }
     library = library_layer(repository, fleet, target, repository / "functions" / "worker", workflows, build_root)
     manifest = manifest_in(library)
-    problems = [*agent_problems(fleet, manifest), *workflow_problems(workflows, manifest)]
+    problems = [*agent_problems(fleet, manifest), *workflow_problems(fleet, workflows, manifest)]
     if problems:
         raise ConfigError("fleet.toml, with the agents that are there,", problems)
     return Bundles(

@@ -72,6 +72,12 @@ def test_where_a_task_failed_it_the_message_is_the_tasks_and_names_it(running: R
     assert len(state.error.message) == 1000
 
 
+def test_where_a_definition_fails_by_itself_the_message_is_what_it_says(running: Running) -> None:
+    cause = json.dumps({"message": "not done after 3 turns", "turns": 3})
+    _, state = ended(running, ExecutionStatus.FAILED, error="TurnsExhausted", cause=cause)
+    assert (state.error.code, state.error.message) == ("TurnsExhausted", "not done after 3 turns")
+
+
 @pytest.mark.parametrize("cause", [None, "", "[1]", '{"task_id": 1, "message": 2}', "{"])
 def test_a_failure_that_says_little_is_one_all_the_same(running: Running, cause: str | None) -> None:
     _, state = ended(running, ExecutionStatus.FAILED, cause=cause)

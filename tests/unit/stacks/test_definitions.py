@@ -17,7 +17,7 @@ from stacks.workflow_definitions import definitions_of, workflow_problems
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LANES = parse("").lanes
-AGENTS = {"agents": {"document.extract": {}, "document.report": {}}}
+AGENTS = {"agents": dict.fromkeys(("document.extract", "document.report"), {"timeout_seconds": 177.0})}
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -278,9 +278,15 @@ class TestMistakes:
         definition = made(
             {"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": order("document.extrat")}}, tmp_path
         )
-        (problem,) = workflow_problems({"w": definition}, AGENTS)
+        (problem,) = workflow_problems(parse(""), {"w": definition}, AGENTS)
         assert problem.path == ("workflows", "w")
         assert "no agent is named 'document.extrat'; did you mean 'document.extract'?" in problem.message
+
+    def test_an_agent_that_may_take_longer_than_its_lane_has_is_said(self, tmp_path: Path) -> None:
+        definition = made({"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": order()}}, tmp_path)
+        assert list(workflow_problems(parse(""), {"w": definition}, AGENTS)) == []
+        (problem,) = workflow_problems(parse("[lanes.standard]\ntimeout_seconds = 179"), {"w": definition}, AGENTS)
+        assert "state 'A': 'document.extract' may take 177 seconds, and lane 'standard' has 176" in problem.message
 
 
 class TestSettings:

@@ -232,18 +232,25 @@ def _expired(error: ErrorInfo) -> _End:
 def _error_of(execution: Execution) -> ErrorInfo:
     code = (execution.error or "").strip()[:_CODE_CHARACTERS] or "workflow_failed"
     message = execution.cause or ""
-    told = _told_by_a_task(message)
+    told = _told(message)
     if told is not None:
-        task_id, message = told
-        message = f"{message[: _MESSAGE_CHARACTERS - len(task_id) - 3]} ({task_id})".lstrip()
+        message, task_id = told
+        if task_id is not None:
+            message = f"{message[: _MESSAGE_CHARACTERS - len(task_id) - 3]} ({task_id})".lstrip()
     return ErrorInfo(code, message[:_MESSAGE_CHARACTERS], retryable=False)
 
 
-def _told_by_a_task(cause: str) -> tuple[str, str] | None:
-    """The task and the message, where the cause is what a state was answered by (`services.callbacks`)."""
+def _told(cause: str) -> tuple[str, str | None] | None:
+    """The message, and the task that it is of, where the cause says them apart.
+
+    As what a state was answered by does (`services.callbacks`), and what a definition makes of that; one that fails by
+    itself names no task.
+    """
     try:
         value = json.loads(cause)
-        task_id, message = value["task_id"], value["message"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        message, task_id = value["message"], value.get("task_id")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return (task_id, message) if isinstance(task_id, str) and isinstance(message, str) else None
+    if not isinstance(message, str) or not isinstance(task_id, str | None):
+        return None
+    return message, task_id
