@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +24,7 @@ def appended(record: Mapping[str, Any]) -> Event | None:
         return None
     try:
         item = {name: _decoded(value) for name, value in record["dynamodb"]["NewImage"].items()}
-    except (KeyError, TypeError, binascii.Error) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CorruptLogError(f"a record that holds no event: {type(error).__name__}") from error
     return from_item(item)
 
