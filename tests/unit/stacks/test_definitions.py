@@ -17,7 +17,7 @@ from stacks.workflow_definitions import definitions_of, workflow_problems
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LANES = parse("").lanes
-AGENTS = {"agents": dict.fromkeys(("document.extract", "document.report"), {"timeout_seconds": 177.0})}
+AGENTS = {"agents": {name: {"timeout_seconds": 177.0} for name in ("document.extract", "document.report")}}
 
 Change = Callable[[dict[str, Any]], None]
 
