@@ -11,7 +11,7 @@ LOCAL := @$(if $(PYTHON),PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m local,echo 'Flot
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo down clean distclean install lint format types unit test soak synth deploy bench bench-fault-lab
+.PHONY: help up demo down clean distclean install lint format types unit test soak synth deploy bench bench-fault-lab bench-peers
 .NOTPARALLEL:
 
 help: ## show this
@@ -67,3 +67,6 @@ bench: up ## measure beside a bare function and bare clients, and write the resu
 
 bench-fault-lab: install ## measure breakers and limits beside other people's, under scripted faults
 	@PYTHONPATH=layers/flotilla/python $(VENV)/python -m benchmarks.fault_lab
+
+bench-peers: install ## measure beside Celery, procrastinate, PgQueuer and DBOS; needs redis-server and PostgreSQL
+	@PYTHONPATH=layers/flotilla/python $(VENV)/python -m benchmarks.peers $(ARGUMENTS)

@@ -48,7 +48,7 @@ def compose(app: cdk.App, settings_file: Path) -> None:
     FollowersStack(
         app, f"{fleet.name}-followers", fleet=fleet, place=place, bundles=bundles, state=state, lanes=lanes, api=api
     )
-    AlarmsStack(app, f"{fleet.name}-alarms", fleet=fleet)
+    AlarmsStack(app, f"{fleet.name}-alarms", fleet=fleet, place=place, api=api)
     machines.add_stack_dependency(workers, "No state may ask for a task in words that no worker knows yet.")
     # What the API accepts, those who bring it to its end must already know.
     api.add_stack_dependency(workers, "The API must not accept what no worker knows yet.")

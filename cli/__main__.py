@@ -53,6 +53,11 @@ def main(
     """
     options = parser().parse_args(arguments)
     try:
+        if options.command == "plan":
+            # Speaks to nothing, and of all commands only it reads the settings.
+            from cli.plan import run_plan
+
+            return run_plan(options)
         if options.command == "verify" and options.archive and not options.task_ids:
             return asyncio.run(_offline(options))  # an auditor has a file, and no deployment to speak to
         return asyncio.run(_connected(options, connection or find_connection(), transport))

@@ -12,6 +12,7 @@ from rich.console import Console
 from cli.arguments import InputError, read_document, read_input, read_labels
 from cli.cancelling import cancel_each
 from cli.client import TERMINAL, FlotillaClient, Task
+from cli.health import fleet_health, show_health
 from cli.operations import CircuitMode, Operations, State
 from cli.show import show_agents, show_events, show_task, show_tasks
 from cli.show_operations import (
@@ -24,6 +25,7 @@ from cli.show_operations import (
     show_state,
     show_webhooks,
 )
+from cli.usage import profile, usage
 from cli.workflow_commands import run_workflow
 from cli.workflows import Workflows
 
@@ -71,6 +73,10 @@ async def run(options: argparse.Namespace, client: FlotillaClient, console: Cons
             from cli.verify import verify
 
             return await verify(options, client)
+        case "health":
+            health = await fleet_health(client)
+            _print_json(health) if options.json else show_health(console, health)
+            return 0 if health["status"] == "healthy" else 1
         case "workflow":
             return await run_workflow(options, Workflows(client), console)
         case _:
@@ -96,6 +102,10 @@ async def _operate(options: argparse.Namespace, operations: Operations, console:
             await _circuits(options, operations, console)
         case "limits":
             await _limits(options, operations, console)
+        case "usage":
+            return await usage(options, operations, console)
+        case "profile":
+            return await profile(options, operations, console)
         case "dlq":
             return await _dead_letters(options, operations, console)
     return 0

@@ -100,6 +100,16 @@ class Operations:
                 return
             body["cursor"] = answer["next_cursor"]
 
+    async def usage(self, wanted: Mapping[str, str | None]) -> Any:
+        """What tasks used: the API's answer, with the items of all its pages."""
+        parameters = _given(wanted)
+        answer = json_of(await self._calls.call("GET", "/v1/usage", params=parameters, operating=True))
+        while answer["next_cursor"]:
+            page = {**parameters, "cursor": answer["next_cursor"]}
+            more = json_of(await self._calls.call("GET", "/v1/usage", params=page, operating=True))
+            answer = {**answer, "items": [*answer["items"], *more["items"]], "next_cursor": more["next_cursor"]}
+        return answer
+
     async def webhooks(self) -> list[Any]:
         """The endpoints of the key's tenant."""
         return await self._calls.pages("/v1/webhooks", operating=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 
+from cli.plan_parser import add_plan
+from cli.usage import add_commands as add_usage
+
 _WAIT_SECONDS = 60.0
 _LIST_LIMIT = 20
 _STATUSES = (
@@ -42,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
     _add_tasks(commands, shared)
     _add_workflow(commands, shared)
     _add_operations(commands, shared)
+    add_usage(commands, shared)
     _add_rebuild(commands)
+    add_plan(commands)
     return top
 
 
@@ -148,6 +153,7 @@ def _add_operations(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser
 ) -> None:
     commands.add_parser("agents", parents=[shared], help="list the deployed agents")
+    commands.add_parser("health", parents=[shared], help="show how the fleet is; exit status 1 if it is not healthy")
     commands.add_parser("lanes", parents=[shared], help="show each lane: depth, in flight, delayed, dead")
     commands.add_parser("webhooks", parents=[shared], help="list the endpoints that are told of transitions")
     for name, help_text in (

@@ -27,14 +27,17 @@ def _text(value: Any) -> str:
 
 def show_lanes(console: Console, lanes: Sequence[Any]) -> None:
     """Print the lanes, a line each; `-` is not known."""
-    table = _table("lane", "state", "depth", "in flight", "oldest (s)", "delayed", "dead", "now/max")
+    counts = ("depth", "in flight", "oldest (s)", "delayed", "dead")
+    table = _table("lane", "state", *counts, "now", "allowed/max", "lent", "borrowed")
     for lane in lanes:
         concurrency = lane["concurrency"]
         table.add_row(
             lane["name"],
             Text(lane["state"], style="yellow" if lane["state"] == "paused" else ""),
             *(_text(lane[name]) for name in ("depth", "in_flight", "age_of_oldest_seconds", "delayed", "dead")),
-            f"{_text(concurrency['now'])}/{_text(concurrency['max'])}",
+            _text(concurrency["now"]),
+            f"{_text(concurrency['allowed'])}/{_text(concurrency['max'])}",
+            *(_text(concurrency[name] or None) for name in ("lent", "borrowed")),
         )
     console.print(table, markup=False)
 

@@ -25,7 +25,7 @@ from local.progress import Step
 CDK_COMMAND = REPOSITORY / "node_modules" / ".bin" / "cdk"
 _ASSEMBLIES = REPOSITORY / ".build" / "local-assemblies"
 _KEPT_ASSEMBLIES = 3
-_SOURCES = ("app.py", "cdk.json", "requirements.txt", "stacks", "functions", "layers", "statemachines")
+_SOURCES = ("app.py", "cdk.json", "requirements.txt", "capacity", "stacks", "functions", "layers", "statemachines")
 _NOT_SOURCES = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".DS_Store"})
 
 

@@ -1,99 +1,83 @@
-"""The alarms on what protects the fleet, and the topic that tells of them.
+"""How the fleet is watched: alarms with the topics that tell of them, dashboards, and saved log queries.
 
-Each alarm names the page of `docs/operations/` that says what it means and what to do. None of them says that work was
-lost: that cannot be, and what fails is a dead letter.
+Everything is named by what it watches and refers to no resource of another stack but the API's id, so that it can be
+deployed, changed and removed by itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import aws_cdk as cdk
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk.aws_sns_subscriptions import EmailSubscription
 from constructs import Construct
 
-from stacks.settings_model import Fleet
-
-NAMESPACE = "Flotilla"
-"""Where the functions' embedded metrics are kept; `flotilla.runtime.metrics` writes them."""
-
-RUNBOOK = "docs/operations/protection.md"
-
-
-@dataclass(frozen=True)
-class Symptom:
-    """What an alarm is raised by: the metric counted anything in so many of so many periods in a row."""
-
-    name: str
-    metric: str
-    period_minutes: int
-    periods: int
-    of: int
-    means: str
-
-
-SYMPTOMS = (
-    Symptom(
-        name="protection-unavailable",
-        metric="ProtectionUnavailable",
-        period_minutes=1,
-        periods=3,
-        of=5,
-        means="Circuits, limits or budgets cannot be read or written: calls go on without them.",
-    ),
-    Symptom(
-        name="persistent-failover",
-        metric="ModelFailovers",
-        period_minutes=5,
-        periods=3,
-        of=3,
-        means="For a quarter of an hour a model other than the first of its route has served.",
-    ),
+from stacks.alarm_settings import EmailAddress
+from stacks.api_stack import ApiStack
+from stacks.constructs import workflow_permissions
+from stacks.local_differences import Place
+from stacks.monitoring import queries
+from stacks.monitoring.alarms import Alarms, Topics
+from stacks.monitoring.dashboards import (
+    dashboard,
+    draw_dependencies_and_cost,
+    draw_lanes_and_agents,
+    draw_overview,
+    undrawn,
 )
+from stacks.monitoring.watchlist import watchlist
+from stacks.settings_model import Fleet
 
 
 class AlarmsStack(cdk.Stack):
-    """Alarms, and a topic `<fleet>-alarms` that is told when one is raised and when it is over."""
+    """What is watched.
 
-    def __init__(self, scope: Construct, construct_id: str, *, fleet: Fleet) -> None:
-        super().__init__(scope, construct_id, description=f"{fleet.name}: alarms")
-        topic = sns.Topic(
-            self,
-            "Topic",
-            topic_name=f"{fleet.name}-alarms",
-            display_name=f"Alarms of {fleet.name}",
-            enforce_ssl=True,
+    The topic `<fleet>-alarms` is told of every alarm, `<fleet>-pages` of what cannot wait. Both are there without
+    alarms too: who has subscribed stays subscribed.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, fleet: Fleet, place: Place, api: ApiStack) -> None:
+        super().__init__(scope, construct_id, description=f"{fleet.name}: alarms and dashboards")
+        topics = Topics(
+            informs=self._topic("Topic", f"{fleet.name}-alarms", f"Alarms of {fleet.name}", fleet.alarms.emails),
+            pages=self._topic("Pages", f"{fleet.name}-pages", f"{fleet.name} needs somebody", fleet.alarms.pages),
         )
-        for address in fleet.alarms.emails:
+        cdk.CfnOutput(self, "AlarmsTopic", value=topics.informs.topic_arn)
+        cdk.CfnOutput(self, "PagesTopic", value=topics.pages.topic_arn)
+        raised = {}
+        if fleet.alarms.enabled:
+            machines = {name: workflow_permissions.state_machine_arn(fleet.name, name) for name in fleet.workflows}
+            raised = Alarms(
+                self,
+                "Alarms",
+                fleet=fleet.name,
+                watchlist=watchlist(fleet, api_id=api.api_id, machines=machines),
+                topics=topics,
+                facade=undrawn(self, "Symptoms"),
+                whole=place.has_all_of_cloudwatch,
+            ).raised
+        if fleet.dashboards.enabled:
+            overview = dashboard(self, "Overview", fleet.name, shown=cdk.Duration.hours(3))
+            draw_overview(overview, fleet, api_id=api.api_id, alarms=raised)
+            lanes = dashboard(self, "Lanes", f"{fleet.name}-lanes-and-agents", shown=cdk.Duration.hours(3))
+            draw_lanes_and_agents(lanes, fleet)
+            cost = dashboard(self, "Cost", f"{fleet.name}-dependencies-and-cost", shown=cdk.Duration.days(7))
+            draw_dependencies_and_cost(cost, fleet)
+        if place.has_all_of_cloudwatch:
+            queries.save(self, fleet.name, tuple(fleet.lanes))
+
+    def _topic(self, construct_id: str, name: str, display_name: str, told: tuple[EmailAddress, ...]) -> sns.Topic:
+        topic = sns.Topic(self, construct_id, topic_name=name, display_name=display_name, enforce_ssl=True)
+        # A policy of one's own takes the place of SNS's, by which the account's alarms could publish.
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AllowAlarms",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        for address in told:
             topic.add_subscription(EmailSubscription(address))
-        cdk.CfnOutput(self, "AlarmsTopic", value=topic.topic_arn)
-        tell = actions.SnsAction(topic)
-        for symptom in SYMPTOMS:
-            alarm = self._alarm(fleet, symptom)
-            alarm.add_alarm_action(tell)
-            alarm.add_ok_action(tell)
-
-    def _alarm(self, fleet: Fleet, symptom: Symptom) -> cloudwatch.Alarm:
-        metric = cloudwatch.Metric(
-            namespace=NAMESPACE,
-            metric_name=symptom.metric,
-            dimensions_map={"Fleet": fleet.name},
-            statistic=cloudwatch.Stats.SUM,
-            period=cdk.Duration.minutes(symptom.period_minutes),
-        )
-        return cloudwatch.Alarm(
-            self,
-            symptom.metric,
-            alarm_name=f"{fleet.name}-{symptom.name}",
-            alarm_description=f"{symptom.means} What to do: {RUNBOOK}#{symptom.name}",
-            metric=metric,
-            threshold=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            evaluation_periods=symptom.of,
-            datapoints_to_alarm=symptom.periods,
-            # What counts nothing writes nothing.
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
+        return topic

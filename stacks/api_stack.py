@@ -12,6 +12,7 @@ from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
 from stacks import environment
+from stacks.background import ARCHIVED, SUMMED_UP
 from stacks.bundling import Bundles
 from stacks.constructs import permissions, workflow_permissions
 from stacks.constructs.acknowledgements import acknowledge
@@ -53,6 +54,7 @@ _CIRCUITS = "CIRCUIT#*"
 _NAMES_OF_CIRCUITS = "CIRCUITS"
 """Shown and forced by operators; looked at where an agent would rather refuse tasks than let them wait."""
 
+_SCALER = "SCALER"
 _LIMITS = "LIMITS"
 _BUCKETS = "BUCKET#*"
 """Set by operators; drawn from by submits."""
@@ -70,6 +72,7 @@ class ApiStack(FunctionsStack):
 
     Attributes:
         url: Its own address, without a slash at the end.
+        api_id: Its id, by which it is watched.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class ApiStack(FunctionsStack):
         api = self._http_api(function, authorizer)
         self._stage(api)
         self.url = api.api_endpoint
+        self.api_id = api.api_id
         cdk.CfnOutput(self, "ApiUrl", value=f"{self.url}/")
         cdk.CfnOutput(self, "ApiId", value=api.api_id)
 
@@ -109,11 +113,14 @@ class ApiStack(FunctionsStack):
                 **environment.delay_queues(self, lanes),
                 **environment.schedules(self, lanes),
                 **environment.workers(self.fleet),
+                **environment.canaries(self.fleet),
                 **environment.webhook_targets(self.fleet),
                 **environment.event_bus(self.fleet),
+                **environment.trace_share(self.fleet),
                 **environment.state_machines(self.fleet),
                 **environment.decisions(state),
                 **environment.public_url(self.fleet),
+                **environment.list_prices(),
                 "FLOTILLA_DEFAULT_LANE": self.fleet.default_lane,
             },
             statements=[
@@ -124,13 +131,14 @@ class ApiStack(FunctionsStack):
                     state.control, ["GetItem", "PutItem", "UpdateItem", "DeleteItem"], [_PAUSES, _WEBHOOKS]
                 ),
                 permissions.within(state.control, ["Query"], [_CIRCUITS, _NAMES_OF_CIRCUITS, _LIMITS]),
-                permissions.within(state.control, ["GetItem"], [_CIRCUITS, _BUCKETS]),
+                permissions.within(state.control, ["GetItem"], [_CIRCUITS, _BUCKETS, _SCALER]),
                 permissions.within(state.control, ["PutItem"], [_CIRCUITS, _NAMES_OF_CIRCUITS, _LIMITS]),
                 permissions.within(state.control, ["UpdateItem"], [_BUCKETS]),
                 permissions.within(state.control, ["DeleteItem"], [_LIMITS]),
                 permissions.keep_objects(state.payloads_name),
                 permissions.see_payload_missing(state.payloads_name),
                 permissions.read_objects(state.archive_name),
+                permissions.list_objects(state.archive_name, [ARCHIVED, SUMMED_UP]),
                 permissions.send([*queues, *tiers]),
                 permissions.inspect([*queues, *dead_letters, *tiers]),
                 permissions.read_metrics(),

@@ -58,6 +58,11 @@ PROJECTOR = StreamBatches(timeout_seconds=120, batch_size=500, window_seconds=2)
 BROADCASTER = StreamBatches(timeout_seconds=120, batch_size=100)
 
 
+ARCHIVED = "archive/"
+SUMMED_UP = "usage/"
+"""What the names of objects in the archive's bucket begin with: finished logs, and what those of an hour came to."""
+
+
 def reserved_concurrency(fleet: Fleet) -> dict[str, int]:
     """What each of these functions has reserved, by its package.
 
@@ -71,5 +76,8 @@ def reserved_concurrency(fleet: Fleet) -> dict[str, int]:
         "triage": (len(fleet.lanes) + 1) * TRIAGE_CONCURRENCY,
         "webhook": fleet.webhooks.maximum_concurrency,
         "reconciler": 1,
+        "scaler": 1,
         "keeper": 1,
+        "canary": 1,
+        "rollup": 1,
     }

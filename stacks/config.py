@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stacks import load_rules
 from stacks.model_settings import ModelServer
 from stacks.settings_messages import explained
 from stacks.settings_model import LANE_DEFAULTS, Fleet, Lane
@@ -24,6 +25,9 @@ LOCAL_MAXIMUM_CONCURRENCY = 3
 
 LOCAL_BACKGROUND_CONCURRENCY = 2
 """The same, of each queue that feeds a function which runs no agents: the least that a mapping can have."""
+
+_ONLY_ON_AWS = frozenset({"reserved_concurrency", "minimum_concurrency", "borrow_up_to", "provisioned_concurrency"})
+"""Keys of lanes that go with a concurrency which the engine does not have."""
 
 
 class ConfigError(Exception):
@@ -39,7 +43,7 @@ class ConfigError(Exception):
         super().__init__("\n".join(dict.fromkeys(lines)))
 
 
-def load(path: Path, *, local: bool = False, model_server: ModelServer | None = None) -> Fleet:
+def load(path: Path, *, local: bool = False, model_server: ModelServer | None = None, must_carry: bool = True) -> Fleet:
     """The settings in `path`, for AWS or, with `local`, for the embedded engine.
 
     Both forms are checked, whichever is asked for: a mistake in `[local]` shows at once.
@@ -48,6 +52,7 @@ def load(path: Path, *, local: bool = False, model_server: ModelServer | None = 
         path: The file.
         local: For the embedded engine.
         model_server: There, serves all models in the place of their own providers.
+        must_carry: It is a mistake if the fleet cannot carry the load that is declared.
 
     Raises:
         ConfigError: The file is not there, is no TOML, or says something that cannot be deployed.
@@ -56,11 +61,16 @@ def load(path: Path, *, local: bool = False, model_server: ModelServer | None = 
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [Problem((), f"cannot be read: {error}")]) from error
-    return parse(text, source=path.name, local=local, model_server=model_server)
+    return parse(text, source=path.name, local=local, model_server=model_server, must_carry=must_carry)
 
 
 def parse(
-    text: str, *, source: str = "fleet.toml", local: bool = False, model_server: ModelServer | None = None
+    text: str,
+    *,
+    source: str = "fleet.toml",
+    local: bool = False,
+    model_server: ModelServer | None = None,
+    must_carry: bool = True,
 ) -> Fleet:
     """As `load`, of a text.
 
@@ -76,6 +86,8 @@ def parse(
         raise ConfigError(source, [Problem(("local",), "must be a table")], text)
     base = _with_lane_defaults(raw)
     fleet, problems = _validated(base)
+    if fleet is not None and must_carry:
+        problems += [Problem(key, message) for key, message in load_rules.mistakes(fleet)]
     if problems:
         raise ConfigError(source, problems, text)
     local_fleet, problems = _local(base, overrides, model_server)
@@ -126,17 +138,24 @@ def _local(
 
 
 def _local_defaults(base: dict[str, Any]) -> dict[str, Any]:
-    """What holds on the embedded engine unless `[local]` says otherwise: diagnostics, and a laptop's concurrency."""
+    """What holds on the embedded engine unless `[local]` says otherwise.
+
+    Diagnostics, a laptop's concurrency, and nothing that works while nobody asks for it.
+    """
     lanes = {}
     for name, lane in base["lanes"].items():
         maximum = lane.get("maximum_concurrency", Lane.model_fields["maximum_concurrency"].default)
-        unreserved = {key: value for key, value in lane.items() if key != "reserved_concurrency"}
-        lanes[name] = {**unreserved, "maximum_concurrency": min(maximum, LOCAL_MAXIMUM_CONCURRENCY)}
+        kept = {key: value for key, value in lane.items() if key not in _ONLY_ON_AWS}
+        lanes[name] = {**kept, "maximum_concurrency": min(maximum, LOCAL_MAXIMUM_CONCURRENCY)}
     background = {
         section: {**base.get(section, {}), "maximum_concurrency": LOCAL_BACKGROUND_CONCURRENCY}
         for section in ("delays", "webhooks")
     }
-    return {**base, "diagnostics": True, "lanes": lanes, **background}
+    idle = {
+        "canary": {**base.get("canary", {}), "every_minutes": 0},
+        "scaler": {**base.get("scaler", {}), "enabled": False},
+    }
+    return {**base, "diagnostics": True, "lanes": lanes, **background, **idle}
 
 
 def deep_merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from stacks.settings_model import Fleet
 from stacks.state_stack import StateStack
 
 _PAUSES = "PAUSE"
+_CIRCUITS = "CIRCUIT#*"
+_CIRCUIT_NAMES = "CIRCUITS"
 """Where runs that were stopped are marked."""
 
 _RECONCILER_TIMEOUT_SECONDS = 240
@@ -141,6 +143,9 @@ class DispatchStack(FunctionsStack):
                 permissions.keep_objects(self._state.payloads_name),
                 permissions.see_payload_missing(self._state.payloads_name),
                 permissions.within(self._state.control, ["PutItem"], [_PAUSES]),
+                # It tells of circuits that stay open.
+                permissions.within(self._state.control, ["Query"], [_CIRCUIT_NAMES]),
+                permissions.within(self._state.control, ["GetItem"], [_CIRCUITS]),
                 self._may_dispatch,
                 permissions.inspect([lane.queue for lane in self._lanes.lanes.values()]),
                 *permissions.schedule(self._lanes.schedule_group, self._lanes.schedule_role),

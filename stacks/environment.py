@@ -11,14 +11,21 @@ from collections.abc import Mapping
 
 import aws_cdk as cdk
 
+from capacity import prices
+from stacks import tenant_settings
+from stacks.canary_settings import DEFAULT_EVERY_MINUTES
 from stacks.constructs.fifo_lane import FifoLane
 from stacks.constructs.workflow_permissions import state_machine_arn
 from stacks.lanes_stack import LanesStack
 from stacks.local_differences import Place
 from stacks.settings_model import Fleet
+from stacks.settings_rules import lane_pool
 from stacks.state_stack import StateStack
 
 Environment = dict[str, str]
+
+_CALLS_FOR_TEN = 3
+"""What ten messages of a lane share besides being sent: they are received, hidden and deleted by one call each."""
 
 
 def event_log(fleet: Fleet, state: StateStack) -> Environment:
@@ -38,6 +45,16 @@ def payloads(state: StateStack) -> Environment:
 def task_payloads(fleet: Fleet, state: StateStack) -> Environment:
     """The same, and from which size on, for whoever makes such values."""
     return {**payloads(state), "FLOTILLA_INLINE_PAYLOAD_BYTES": str(fleet.payloads.inline_bytes)}
+
+
+def tenant_classes(fleet: Fleet) -> Environment:
+    """The class of each tenant that has one, as JSON."""
+    return {"FLOTILLA_TENANT_CLASSES": tenant_settings.told(fleet.tenants)}
+
+
+def trace_share(fleet: Fleet) -> Environment:
+    """The share of tasks whose trace others are told to record, where nobody else decides."""
+    return {"FLOTILLA_TRACE_SHARE": str(fleet.logs.trace_share)} if fleet.logs.trace_share else {}
 
 
 def control(state: StateStack) -> Environment:
@@ -98,17 +115,90 @@ def workers(fleet: Fleet) -> Environment:
     by_lane = {
         name: {
             "function": worker_name(fleet, name),
+            "minimum_concurrency": lane.minimum_concurrency,
             "maximum_concurrency": lane.maximum_concurrency,
-            "reserved_concurrency": lane.reserved_concurrency,
+            "borrow_up_to": lane.borrow_up_to,
+            "objective_seconds": lane.objective_seconds,
         }
         for name, lane in fleet.lanes.items()
     }
-    return {"FLOTILLA_WORKERS": json.dumps(by_lane)}
+    return {"FLOTILLA_WORKERS": json.dumps(by_lane), "FLOTILLA_LANE_POOL": str(lane_pool(fleet))}
+
+
+def scaling(stack: cdk.Stack, fleet: Fleet, mappings: Mapping[str, str]) -> Environment:
+    """Between what each lane is scaled, and how fast, as JSON: `{"pool": …, "lanes": {"critical": {…}}, …}`.
+
+    Args:
+        stack: The mappings' stack.
+        fleet: The settings.
+        mappings: By lane, the id of the event source mapping that feeds its worker.
+    """
+    lanes = {
+        name: {
+            "function": worker_name(fleet, name),
+            "mapping": mappings[name],
+            "minimum": lane.minimum_concurrency,
+            "share": lane.maximum_concurrency,
+            "maximum": lane.borrow_up_to,
+            "batch_size": lane.batch_size,
+            "objective_seconds": lane.objective_seconds,
+            "provisioned": lane.provisioned_concurrency,
+        }
+        for name, lane in fleet.lanes.items()
+    }
+    told = {
+        "pool": lane_pool(fleet),
+        "raise_cooldown_seconds": fleet.scaler.raise_cooldown_seconds,
+        "lower_cooldown_seconds": fleet.scaler.lower_cooldown_seconds,
+        "settle_seconds": fleet.scaler.settle_seconds,
+        "lanes": lanes,
+    }
+    return {"FLOTILLA_SCALING": stack.to_json_string(told)}
+
+
+def canaries(fleet: Fleet) -> Environment:
+    """When canaries are due, as JSON: `{"period_seconds": …, "patience_seconds": {"critical": …}, "scheduled": …}`.
+
+    One that is not back after a period has failed, unless tasks of its lane may wait longer.
+    """
+    # Where none are scheduled, whoever invokes the function by hand has them in periods all the same.
+    period_seconds = 60 * (fleet.canary.every_minutes or DEFAULT_EVERY_MINUTES)
+    plan = {
+        "period_seconds": period_seconds,
+        "patience_seconds": {name: max(period_seconds, lane.objective_seconds) for name, lane in fleet.lanes.items()},
+        "scheduled": fleet.canary.every_minutes > 0,
+    }
+    return {"FLOTILLA_CANARY": json.dumps(plan)}
 
 
 def worker_name(fleet: Fleet, lane: str) -> str:
     """The name of the function that works off a lane."""
     return f"{fleet.name}-worker-{lane}"
+
+
+def compute_prices(fleet: Fleet) -> Environment:
+    """What a worker's time and an invocation of it cost, in dollars."""
+    return {
+        "FLOTILLA_GB_SECOND_USD": _dollars(prices.LAMBDA_GB_SECONDS[fleet.runtime.architecture]),
+        "FLOTILLA_INVOCATION_USD": _dollars(prices.LAMBDA_REQUESTS),
+    }
+
+
+def list_prices() -> Environment:
+    """What it costs to record tasks and to put them on lanes, as JSON: dollars for one of each."""
+    message = prices.SQS_FIFO_REQUESTS * (1 + _CALLS_FOR_TEN / 10)
+    return {
+        "FLOTILLA_LIST_PRICES": json.dumps(
+            {
+                "write_unit_usd": float(_dollars(prices.WRITE_UNITS)),
+                "message_usd": float(_dollars(message)),
+            }
+        )
+    }
+
+
+def _dollars(for_a_million: float) -> str:
+    return f"{for_a_million / 1_000_000:.12f}"
 
 
 def session_memory(fleet: Fleet) -> Environment:
@@ -144,7 +234,12 @@ def api_url(fleet: Fleet, place: Place, own_url: str) -> Environment:
         place: Says whether the address is known as the app is synthesized.
         own_url: The API's own, without a slash at its end.
     """
-    return ({"FLOTILLA_API_URL": own_url} if place.knows_addresses else {}) | public_url(fleet)
+    return own_address(place, own_url) | public_url(fleet)
+
+
+def own_address(place: Place, own_url: str) -> Environment:
+    """The API's own address, for those who speak to it; as `api_url`."""
+    return {"FLOTILLA_API_URL": own_url} if place.knows_addresses else {}
 
 
 def webhook_deliveries(lanes: LanesStack) -> Environment:

@@ -1,4 +1,4 @@
-"""What follows the event log: the read model with its archive, broadcasts, and webhooks."""
+"""What follows the event log: the read model with its archive, broadcasts, and webhooks; and what tries it all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from constructs import Construct
 
 from stacks import environment
 from stacks.api_stack import ApiStack
-from stacks.background import BROADCASTER, PROJECTOR, WEBHOOK, StreamBatches, reserved_concurrency
+from stacks.background import (
+    ARCHIVED,
+    BROADCASTER,
+    PROJECTOR,
+    SUMMED_UP,
+    WEBHOOK,
+    StreamBatches,
+    reserved_concurrency,
+)
 from stacks.bundling import Bundles
 from stacks.constructs import permissions, workflow_permissions
 from stacks.constructs.permissions import Permission
@@ -29,6 +37,10 @@ from stacks.settings_model import ENDS, Fleet
 from stacks.state_stack import StateStack
 
 _KEEPER_TIMEOUT_SECONDS = 900
+
+_ROLLUP_TIMEOUT_SECONDS = 900
+
+_CANARY_TIMEOUT_SECONDS = 60
 
 _KEEPER_NOTES = "KEEPER"
 """What the keeper has to come back to, in the read model's table."""
@@ -53,8 +65,9 @@ class FollowersStack(FunctionsStack):
     """The functions on the event log's stream, and what depends on them.
 
     The projector folds events into the read model and archives finished logs; the keeper sees to it that no log expires
-    before it is archived. The broadcaster tells whoever asked of transitions, and workflows of how their tasks ended;
-    the webhook function delivers to clients' endpoints.
+    before it is archived; the rollup adds up what the archived logs of each hour say that tasks used. The broadcaster
+    tells whoever asked of transitions, and workflows of how their tasks ended; the webhook function delivers to
+    clients' endpoints.
     """
 
     def __init__(
@@ -70,7 +83,11 @@ class FollowersStack(FunctionsStack):
         api: ApiStack,
     ) -> None:
         super().__init__(
-            scope, construct_id, fleet=fleet, bundles=bundles, holds="read model, archive, broadcasts, webhooks"
+            scope,
+            construct_id,
+            fleet=fleet,
+            bundles=bundles,
+            holds="read model, archive, broadcasts, webhooks, canaries",
         )
         self._state = state
         self._lanes = lanes
@@ -79,8 +96,10 @@ class FollowersStack(FunctionsStack):
         self._topic = self._transitions_topic() if fleet.broadcast.topic else None
         self._projector()
         self._keeper()
+        self._rollup()
         self._broadcaster(environment.api_url(fleet, place, api.url))
         self._webhook()
+        self._canary(environment.own_address(place, api.url))
 
     def _event_bus(self) -> events.EventBus:
         bus = events.EventBus(self, "Bus", event_bus_name=self.fleet.name, description="Transitions of tasks")
@@ -129,6 +148,7 @@ class FollowersStack(FunctionsStack):
                 **environment.event_log(self.fleet, self._state),
                 **environment.views(self._state),
                 **environment.archiving(self.fleet, self._state),
+                **environment.tenant_classes(self.fleet),
             },
             statements=[
                 permissions.query(self._state.events),
@@ -162,6 +182,26 @@ class FollowersStack(FunctionsStack):
             ],
         )
         self.run_every(function, cdk.Duration.days(1), name="Keep")
+
+    def _rollup(self) -> None:
+        function = self.add_function(
+            "rollup",
+            timeout_seconds=_ROLLUP_TIMEOUT_SECONDS,
+            memory_mb=self.fleet.background.memory_mb,
+            reserved_concurrency=self._reserved["rollup"],
+            environment={
+                "FLOTILLA_NAME": self.fleet.name,
+                "FLOTILLA_RETENTION_DAYS": str(self.fleet.retention.days),
+                **environment.archive(self._state),
+                **environment.list_prices(),
+            },
+            statements=[
+                permissions.list_objects(self._state.archive_name, [ARCHIVED, SUMMED_UP]),
+                permissions.read_objects(self._state.archive_name),
+                permissions.write_objects_below(self._state.archive_name, SUMMED_UP),
+            ],
+        )
+        self.run_every(function, cdk.Duration.hours(1), name="AddUp")
 
     def _broadcaster(self, api_url: environment.Environment) -> None:
         told = {
@@ -235,6 +275,29 @@ class FollowersStack(FunctionsStack):
             batches=WEBHOOK,
             maximum_concurrency=self.fleet.webhooks.maximum_concurrency,
         )
+
+    def _canary(self, api_url: environment.Environment) -> None:
+        queues = self._lanes.lanes
+        function = self.add_function(
+            "canary",
+            timeout_seconds=_CANARY_TIMEOUT_SECONDS,
+            memory_mb=self.fleet.background.memory_mb,
+            reserved_concurrency=self._reserved["canary"],
+            environment={
+                **environment.event_log(self.fleet, self._state),
+                **environment.control(self._state),
+                **environment.lane_queues(self, queues),
+                **environment.canaries(self.fleet),
+                **api_url,
+            },
+            statements=[
+                permissions.append_and_read(self._state.events),
+                permissions.within(self._state.control, ["Query"], [_PAUSES]),
+                permissions.send([lane.queue for lane in queues.values()]),
+            ],
+        )
+        if self.fleet.canary.every_minutes:
+            self.run_every(function, cdk.Duration.minutes(self.fleet.canary.every_minutes), name="TryLanes")
 
     def _may_follow(self, given_up: sqs.Queue) -> list[Permission]:
         # Lambda tells of what it gave up with the function's role.

@@ -84,10 +84,11 @@ class FunctionsStack(cdk.Stack):
             report_batch_item_failures=True,
         )
 
-    def run_every(self, function: lambda_.Function, rate: cdk.Duration, *, name: str) -> None:
+    def run_every(self, function: lambda_.Function, rate: cdk.Duration, *, name: str, enabled: bool = True) -> None:
         """Runs `function` again and again.
 
-        A run that cannot start, or that fails, is not repeated: the next one comes.
+        A run that cannot start, or that fails, is not repeated: the next one comes. A rule that is not enabled is there
+        to be.
         """
         function.configure_async_invoke(max_event_age=cdk.Duration.minutes(1), retry_attempts=0)
         events.Rule(
@@ -95,5 +96,6 @@ class FunctionsStack(cdk.Stack):
             name,
             rule_name=f"{function.function_name}",
             schedule=events.Schedule.rate(rate),
+            enabled=enabled,
             targets=[targets.LambdaFunction(function, max_event_age=cdk.Duration.minutes(1), retry_attempts=0)],
         )

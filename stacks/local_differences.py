@@ -32,6 +32,8 @@ class Place:
             forgotten on purpose, by `make clean`.
         knows_addresses: The API's address is that of its resource. The engine serves it at its own, on a port that is
             its own and in no template: it tells functions by its environment (`local.environment`).
+        has_all_of_cloudwatch: It knows alarms on metric math, composite alarms, and saved queries of logs. The engine
+            refuses the first and fails on the others.
         model_server: Serves all models in the place of their own providers, which the engine only imitates.
     """
 
@@ -39,6 +41,7 @@ class Place:
     builds_for_host: bool
     keeps_data: bool
     knows_addresses: bool
+    has_all_of_cloudwatch: bool
     model_server: ModelServer | None = None
 
     @classmethod
@@ -53,5 +56,7 @@ class Place:
         return replace(EMBEDDED_ENGINE, model_server=ModelServer(url, node.try_get_context(MODEL_CONTEXT_KEY)))
 
 
-AWS = Place(local=False, builds_for_host=False, keeps_data=True, knows_addresses=True)
-EMBEDDED_ENGINE = Place(local=True, builds_for_host=True, keeps_data=False, knows_addresses=False)
+AWS = Place(local=False, builds_for_host=False, keeps_data=True, knows_addresses=True, has_all_of_cloudwatch=True)
+EMBEDDED_ENGINE = Place(
+    local=True, builds_for_host=True, keeps_data=False, knows_addresses=False, has_all_of_cloudwatch=False
+)

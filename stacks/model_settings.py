@@ -136,7 +136,7 @@ def _mistakes_of(model: Model) -> Iterator[tuple[tuple[str, ...], str]]:
     if breaker.longest_cooldown_seconds < breaker.cooldown_seconds:
         message = f"must be at least cooldown_seconds ({breaker.cooldown_seconds})"
         yield ("breaker", "longest_cooldown_seconds"), message
-    if _price(model) is None:
+    if price_in_micros(model) is None:
         yield ("price",), f"is missing: no price is known of {model.id!r}; needed: input_usd and output_usd"
 
 
@@ -174,7 +174,7 @@ def _declared(model: Model) -> dict[str, Any]:
         "max_tokens_member": model.max_tokens_member,
         "quality": model.quality,
         "context_tokens": model.context_tokens or (None if known is None else known.model.context_window),
-        "price": _price(model),
+        "price": price_in_micros(model),
         "breaker": breaker_declared(model.breaker),
         "requests": None if model.requests is None else model.requests.model_dump(),
         "tokens": None if model.tokens is None else model.tokens.model_dump(),
@@ -218,7 +218,7 @@ class ModelServer:
         return {**kept, **its_own, "provider": "openai", "base_url": self.url, "private": True, "price": price}
 
 
-def _price(model: Model) -> dict[str, int] | None:
+def price_in_micros(model: Model) -> dict[str, int] | None:
     """Millionths of a dollar for a million tokens; None where nobody knows."""
     if model.price is not None:
         given = model.price.cached_input_usd

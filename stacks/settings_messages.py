@@ -11,17 +11,22 @@ from pydantic_core import ErrorDetails
 
 from stacks.budget_settings import TenantBudget
 from stacks.integration_settings import Integration
+from stacks.load_settings import Load
 from stacks.model_settings import Model, Route
 from stacks.settings_model import AgentOverride, Fleet, Lane
 from stacks.settings_rules import Problem, one_of
 from stacks.settings_section import Section
+from stacks.tenant_settings import Tenant
 
 _NAMES = {
     "name": "lower-case letters, digits and single hyphens, beginning with a letter, at most 24 characters",
     "lanes": "lower-case letters and digits, beginning with a letter, at most 16 characters",
+    "load": "the name of a lane",
     "agents": "letters, digits, dots, hyphens and underscores, at most 128 characters",
     "runtime": "the name boto3 has for the service",
     "budgets": "the name of a tenant, at most 128 characters",
+    "tenants": "the name of a tenant, at most 128 characters; its class: lower-case letters, digits and hyphens, "
+    "beginning with a letter, at most 32 characters",
     "api": "https:// and the name of a host, without a path",
     "webhooks": "a host's name or address in lower case, without scheme and port",
     **dict.fromkeys(
@@ -52,9 +57,11 @@ _TYPES = {
 
 _TABLES_OF_FREE_NAMES: dict[tuple[str, ...], str] = {
     ("lanes",): "at least one table [lanes.<name>]",
+    ("load",): "tables [load.<lane>]",
     ("agents",): 'tables [agents."<name>"]',
     ("integrations",): "tables [integrations.<name>]",
     ("budgets", "tenants"): 'tables [budgets.tenants."<name>"]',
+    ("tenants",): 'tables [tenants."<name>"]',
     ("models",): "tables [models.<name>]",
     ("routes",): "tables [routes.<name>]",
     ("workflows",): 'lines <name> = "<file>.asl.json"',
@@ -62,8 +69,10 @@ _TABLES_OF_FREE_NAMES: dict[tuple[str, ...], str] = {
 
 _NAMED: dict[tuple[str, ...], type[BaseModel]] = {
     ("lanes",): Lane,
+    ("load",): Load,
     ("agents",): AgentOverride,
     ("budgets", "tenants"): TenantBudget,
+    ("tenants",): Tenant,
     ("integrations",): Integration,
     ("models",): Model,
     ("routes",): Route,
@@ -139,7 +148,7 @@ def _text_at(path: Sequence[str]) -> str:
 
 def _keys_at(path: Sequence[str]) -> list[str]:
     model = _model_at(path)
-    keys = list(model.model_fields) if model else []
+    keys = [field.alias or name for name, field in model.model_fields.items()] if model else []
     return keys if path else [*keys, "local"]
 
 

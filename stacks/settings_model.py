@@ -12,11 +12,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from stacks.budget_settings import Budgets, Dollars
+from stacks.alarm_settings import Alarms, Dashboards
+from stacks.budget_settings import Budgets, Dollars, TenantName
+from stacks.canary_settings import Canary
 from stacks.integration_settings import Integration, IntegrationName, IntegrationReference, Rate
 from stacks.limit_settings import SubmitLimits
+from stacks.load_settings import Load
 from stacks.model_settings import Model, ModelName, Route, RouteName, RouteReference
+from stacks.scaling_settings import Scaler, kept_warm_or_least, own_share
 from stacks.settings_section import Section
+from stacks.tenant_settings import Tenant
 from stacks.workflow_settings import DefinitionFile, WorkflowName
 
 VISIBILITY_FACTOR = 6
@@ -57,8 +62,6 @@ ENDS: tuple[TaskStatus, ...] = ("succeeded", "dead_lettered", "cancelled", "expi
 PublicUrl = Annotated[str, Field(pattern=r"^https://[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?$", max_length=253)]
 
 HostName = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+$", max_length=253)]
-
-EmailAddress = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 
 AwsService = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -143,16 +146,6 @@ class Webhooks(Section):
     maximum_concurrency: int = Field(default=10, ge=2, le=1000)
 
 
-class Alarms(Section):
-    """Who is told of alarms.
-
-    Attributes:
-        emails: Subscribed to the alarms' topic; each address confirms it once.
-    """
-
-    emails: tuple[EmailAddress, ...] = Field(default=(), strict=False)
-
-
 class Reconciler(Section):
     """The function that sends tasks their message again where it was lost."""
 
@@ -166,11 +159,21 @@ class Background(Section):
 
 
 class Logs(Section):
-    """The functions' logs, and whether X-Ray traces them."""
+    """The functions' logs, and whether X-Ray traces them.
+
+    Attributes:
+        level: Lines below it are not written.
+        debug_share: The share of all invocations that are logged at DEBUG, whatever the level.
+        tracing: X-Ray records spans.
+        trace_share: The share of tasks whose trace others are told to record, where neither their client nor X-Ray has
+            decided.
+    """
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    debug_share: float = Field(default=0.0, ge=0, le=1)
     retention_days: LogRetentionDays = 30
     tracing: bool = False
+    trace_share: float = Field(default=0.0, ge=0, le=1)
 
 
 class Api(Section):
@@ -197,17 +200,25 @@ class Lane(Section):
 
     Attributes:
         timeout_seconds: Longest invocation, i.e. a whole batch.
-        maximum_concurrency: Invocations at once.
-        reserved_concurrency: What is set aside for them; without a value, just as many.
+        maximum_concurrency: Invocations at once: its own share, which others may borrow while it is idle.
+        minimum_concurrency: It is never scaled below.
+        borrow_up_to: Invocations at once with what it borrows of others; without a value, it borrows nothing.
+        reserved_concurrency: What is set aside for them before the scaler has run; without a value, just as many.
+        provisioned_concurrency: Environments that are always kept warm, used or not.
         max_receive_count: Receives after which SQS itself moves a message to the dead letter queue.
+        objective_seconds: How long a task should wait at the most before it is started.
     """
 
     timeout_seconds: int = Field(default=180, ge=10, le=900)
     memory_mb: Memory = 1024
     batch_size: int = Field(default=10, ge=1, le=10)
+    provisioned_concurrency: int = Field(default=0, ge=0, le=1000)
     maximum_concurrency: int = Field(default=50, ge=2, le=1000)
+    minimum_concurrency: int = Field(default_factory=kept_warm_or_least, ge=2, le=1000)
+    borrow_up_to: int = Field(default_factory=own_share, ge=2, le=1000)
     reserved_concurrency: int = Field(default_factory=_as_many_as_may_run, ge=2, le=100_000)
     max_receive_count: int = Field(default=500, ge=1, le=1000)
+    objective_seconds: int = Field(default=300, ge=1, le=86_400)
 
     @property
     def visibility_timeout_seconds(self) -> int:
@@ -238,9 +249,9 @@ class AgentOverride(Section):
 
 LANE_DEFAULTS: Mapping[str, Mapping[str, int]] = MappingProxyType(
     {
-        "critical": {"timeout_seconds": 120, "maximum_concurrency": 50},
-        "standard": {"timeout_seconds": 180, "maximum_concurrency": 200},
-        "batch": {"timeout_seconds": 300, "maximum_concurrency": 100},
+        "critical": {"timeout_seconds": 120, "maximum_concurrency": 50, "objective_seconds": 30},
+        "standard": {"timeout_seconds": 180, "maximum_concurrency": 200, "objective_seconds": 300},
+        "batch": {"timeout_seconds": 300, "maximum_concurrency": 100, "objective_seconds": 3600},
     }
 )
 """The lanes of a file that names none, and what each of these has where the file does not say."""
@@ -259,13 +270,22 @@ class Fleet(Section):
     api: Api = Api()
     limits: SubmitLimits = SubmitLimits()
     budgets: Budgets = Budgets()
+    tenants: Annotated[Mapping[TenantName, Tenant], AfterValidator(MappingProxyType)] = Field(
+        default_factory=dict, validate_default=True
+    )
     delays: Delays = Delays()
     broadcast: Broadcast = Broadcast()
     webhooks: Webhooks = Webhooks()
     alarms: Alarms = Alarms()
+    dashboards: Dashboards = Dashboards()
     reconciler: Reconciler = Reconciler()
+    scaler: Scaler = Scaler()
+    canary: Canary = Canary()
     background: Background = Background()
     lanes: Annotated[Mapping[LaneName, Lane], Field(min_length=1), AfterValidator(MappingProxyType)]
+    load: Annotated[Mapping[LaneName, Load], AfterValidator(MappingProxyType)] = Field(
+        default_factory=dict, validate_default=True
+    )
     agents: Annotated[Mapping[AgentName, AgentOverride], AfterValidator(MappingProxyType)] = Field(
         default_factory=dict, validate_default=True
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stacks import budget_settings, model_settings
+from stacks import budget_settings, model_settings, scaling_settings, tenant_settings
 from stacks.background import reserved_concurrency
 from stacks.integration_settings import ANY, mistakes
 from stacks.settings_model import Fleet, Lane
@@ -55,6 +55,7 @@ def problems_of(fleet: Fleet) -> Iterator[Problem]:
     yield from (Problem(path, message) for path, message in model_settings.mistakes(fleet.models))
     of_agents = {name: agent.budget_usd for name, agent in fleet.agents.items()}
     yield from (Problem(path, message) for path, message in budget_settings.mistakes(fleet.budgets, of_agents))
+    yield from (Problem(path, message) for path, message in tenant_settings.mistakes(fleet.tenants))
     yield from _route_problems(fleet)
     if fleet.default_lane not in fleet.lanes:
         yield Problem(("default_lane",), no_such_lane(fleet.default_lane, fleet.lanes))
@@ -79,11 +80,19 @@ def _lane_problems(fleet: Fleet) -> Iterator[Problem]:
             )
 
 
+def lane_pool(fleet: Fleet) -> int:
+    """What all lanes together may have reserved, whoever of them has it."""
+    others = sum(reserved_concurrency(fleet).values())
+    return max(0, fleet.runtime.account_concurrency - UNRESERVED_CONCURRENCY - others)
+
+
 def _concurrency_problems(fleet: Fleet) -> Iterator[Problem]:
     lanes = sum(lane.reserved_concurrency for lane in fleet.lanes.values())
     others = reserved_concurrency(fleet)
     available = fleet.runtime.account_concurrency - UNRESERVED_CONCURRENCY
     reserved = lanes + sum(others.values())
+    bounds = scaling_settings.mistakes(fleet.scaler, fleet.lanes, lane_pool(fleet))
+    yield from (Problem(path, message) for path, message in bounds)
     if reserved > available:
         listed = ", ".join(f"the {name} {amount}" for name, amount in others.items())
         yield Problem(

@@ -1,18 +1,21 @@
-"""The agent pool: one function for each lane, the same code in all."""
+"""The agent pool: one function for each lane, the same code in all, and the scaler that says how many of each run."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import aws_cdk as cdk
 from constructs import Construct
 
 from stacks import environment, model_settings
+from stacks.background import reserved_concurrency
 from stacks.bundling import Bundles
 from stacks.constructs import permissions, workflow_permissions
 from stacks.constructs.fifo_lane import FifoLane
 from stacks.constructs.fleet_function import FunctionShape
 from stacks.constructs.permissions import Permission
-from stacks.constructs.runtime_layers import RuntimeLayers
 from stacks.constructs.worker_function import WorkerFunction
+from stacks.functions_stack import FunctionsStack
 from stacks.integration_settings import secrets_of
 from stacks.lanes_stack import LanesStack
 from stacks.settings_model import Fleet
@@ -28,11 +31,19 @@ _BUCKETS = "BUCKET#*"
 _BUDGETS = "BUDGET#*"
 _LIMITS = "LIMITS"
 _SLOTS = "SLOTS#*"
+_SCALER = "SCALER"
 """Partitions of the control table. It also holds the keys of clients, which no agent may reach."""
 
 
-class WorkersStack(cdk.Stack):
-    """A worker function for each lane."""
+_SCALER_TIMEOUT_SECONDS = 50
+"""Shorter than the time between two runs: one that died stands in the way of none."""
+
+
+class WorkersStack(FunctionsStack):
+    """A worker function for each lane, and the scaler.
+
+    They are one stack, so that the scaler knows the mappings without a lane's removal being held up by it.
+    """
 
     def __init__(
         self,
@@ -44,23 +55,23 @@ class WorkersStack(cdk.Stack):
         state: StateStack,
         lanes: LanesStack,
     ) -> None:
-        super().__init__(scope, construct_id, description=f"{fleet.name}: a worker function for each lane")
-        self._fleet = fleet
-        self._bundles = bundles
+        super().__init__(
+            scope, construct_id, fleet=fleet, bundles=bundles, holds="a worker function for each lane, and the scaler"
+        )
         self._state = state
         self._lanes = lanes
-        self._layers = RuntimeLayers(self, "Layers", bundles=bundles, fleet=fleet.name)
-        for name, queues in lanes.lanes.items():
-            worker = self._worker(name, queues)
+        workers = {name: self._worker(name, queues) for name, queues in lanes.lanes.items()}
+        for name, worker in workers.items():
             cdk.CfnOutput(self, f"Worker{name.capitalize()}", value=worker.function.function_name)
+        self._scaler(workers)
 
     def _worker(self, name: str, queues: FifoLane) -> WorkerFunction:
-        lane = self._fleet.lanes[name]
+        lane = self.fleet.lanes[name]
         return WorkerFunction(
             self,
             name.capitalize(),
             shape=FunctionShape(
-                name=environment.worker_name(self._fleet, name),
+                name=environment.worker_name(self.fleet, name),
                 package="worker",
                 code=self._bundles.function("worker"),
                 timeout_seconds=lane.timeout_seconds,
@@ -69,18 +80,19 @@ class WorkersStack(cdk.Stack):
                 loops_on_purpose=True,
             ),
             layers=self._layers,
-            logging=self._fleet.logs,
+            logging=self.fleet.logs,
             environment={
-                **environment.event_log(self._fleet, self._state),
-                **environment.task_payloads(self._fleet, self._state),
+                **environment.event_log(self.fleet, self._state),
+                **environment.task_payloads(self.fleet, self._state),
                 **environment.control(self._state),
                 **environment.lane_queues(self, self._lanes.lanes),
                 **environment.delay_queues(self, self._lanes),
-                **environment.session_memory(self._fleet),
-                **environment.event_bus(self._fleet),
-                **environment.state_machines(self._fleet),
+                **environment.session_memory(self.fleet),
+                **environment.event_bus(self.fleet),
+                **environment.compute_prices(self.fleet),
+                **environment.state_machines(self.fleet),
                 "FLOTILLA_LANE": name,
-                "FLOTILLA_DEFAULT_LANE": self._fleet.default_lane,
+                "FLOTILLA_DEFAULT_LANE": self.fleet.default_lane,
             },
             permissions=[
                 permissions.append_and_read(self._state.events),
@@ -99,12 +111,50 @@ class WorkersStack(cdk.Stack):
                         *self._lanes.delays.tiers.values(),
                     ]
                 ),
-                *workflow_permissions.answer_states(self._fleet.name, self._bundles.workflows),
+                *workflow_permissions.answer_states(self.fleet.name, self._bundles.workflows),
                 *self._granted_to_calls(),
                 *self._granted_to_diagnostics(),
             ],
             source=queues,
             lane=lane,
+        )
+
+    def _scaler(self, workers: Mapping[str, WorkerFunction]) -> None:
+        control = self._state.control
+        function = self.add_function(
+            "scaler",
+            timeout_seconds=_SCALER_TIMEOUT_SECONDS,
+            memory_mb=self.fleet.background.memory_mb,
+            reserved_concurrency=reserved_concurrency(self.fleet)["scaler"],
+            environment={
+                "FLOTILLA_NAME": self.fleet.name,
+                **environment.control(self._state),
+                **environment.lane_queues(self, self._lanes.lanes),
+                **environment.scaling(
+                    self,
+                    self.fleet,
+                    {name: worker.mapping.event_source_mapping_id for name, worker in workers.items()},
+                ),
+            },
+            statements=[
+                permissions.inspect([lane.queue for lane in self._lanes.lanes.values()]),
+                permissions.read_metrics(),
+                permissions.within(control, ["Query"], [_PAUSES]),
+                permissions.within(control, ["GetItem", "PutItem"], [_SCALER]),
+                *(
+                    permission
+                    for worker in workers.values()
+                    for permission in permissions.scale(
+                        worker.function.function_arn, worker.mapping.event_source_mapping_arn
+                    )
+                ),
+            ],
+        )
+        self.run_every(
+            function,
+            cdk.Duration.minutes(self.fleet.scaler.every_minutes),
+            name="Scale",
+            enabled=self.fleet.scaler.enabled,
         )
 
     def _granted_to_calls(self) -> list[Permission]:
@@ -117,14 +167,14 @@ class WorkersStack(cdk.Stack):
             permissions.within(control, ["PutItem"], [_CIRCUITS, _NAMES_OF_CIRCUITS, _SLOTS]),
             permissions.within(control, ["DeleteItem"], [_CIRCUITS, _SLOTS]),
         ]
-        if self._fleet.broadcast.event_bus:
-            shared.append(permissions.put_events_on(self._fleet.name))
-        secrets = sorted({*secrets_of(self._fleet.integrations), *model_settings.secrets_of(self._fleet.models)})
-        invoked = permissions.invoke_models(*model_settings.invoked(self._fleet.models))
+        if self.fleet.broadcast.event_bus:
+            shared.append(permissions.put_events_on(self.fleet.name))
+        secrets = sorted({*secrets_of(self.fleet.integrations), *model_settings.secrets_of(self.fleet.models)})
+        invoked = permissions.invoke_models(*model_settings.invoked(self.fleet.models))
         return [*shared, *([permissions.read_secrets(secrets)] if secrets else []), *invoked]
 
     def _granted_to_diagnostics(self) -> list[Permission]:
         # The diagnostic agents count what really happened outside the event log.
-        if not self._fleet.diagnostics:
+        if not self.fleet.diagnostics:
             return []
         return [permissions.within(self._state.control, ["UpdateItem"], [_DIAGNOSTICS])]

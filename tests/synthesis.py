@@ -15,7 +15,7 @@ REGION = "eu-central-1"
 
 _NAMES = (
     *("TableName", "QueueName", "BucketName", "FunctionName", "LogGroupName", "TopicName", "StateMachineName"),
-    "Name",
+    *("AlarmName", "Name"),
 )
 """Properties that name a resource."""
 
@@ -157,6 +157,8 @@ class Resource:
         place = f"{REGION}:{ACCOUNT}"
         name = self._name
         return {
+            "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{place}:alarm:{name}",
+            "AWS::CloudWatch::CompositeAlarm": f"arn:aws:cloudwatch:{place}:alarm:{name}",
             "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{place}:table/{name}",
             "AWS::Events::EventBus": f"arn:aws:events:{place}:event-bus/{name}",
             "AWS::Events::Rule": f"arn:aws:events:{place}:rule/{name}",

@@ -60,6 +60,7 @@ class Pipeline:
         attributes = self._queues.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])
         self._queue_arn = attributes["Attributes"]["QueueArn"]
         self._followed = 0
+        self._timing: dict[str, float] = {}
 
     def run(self, function: str, event: dict[str, Any]) -> Any:
         """Invoke a function."""
@@ -116,12 +117,24 @@ class Pipeline:
     def follow(self) -> None:
         """Hand what is new in the stream to the projector, window by window, as the event source does."""
         records = self._records()
+        self._timing = _timing(records[self._followed :])
         self._meter.stored_bytes += sum(_item_bytes(record) for record in records[self._followed :])
         for window in _windows(records[self._followed :], **self._request["stream_batches"]):
             failed = self.run("projector", stream_event(window))["batchItemFailures"]
             if failed:
                 raise RuntimeError(f"the projector failed: {failed}")
         self._followed = len(records)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was counted, and how long the tasks took that were followed last."""
+        invocations = self._meter.invocations["worker"]
+        control = sum(units for (_, table), units in self._meter.read_units.items() if table.endswith("-control"))
+        return {
+            **self._meter.to_json(),
+            **self._timing,
+            "payload_bytes": self._request["input_characters"],
+            "read_units_of_an_invocation": control / invocations,
+        }
 
     def _records(self) -> list[dict[str, Any]]:
         streams = client("dynamodbstreams", self._engine_url)
@@ -137,6 +150,20 @@ class Pipeline:
                 records += [stream_record(record, stream_arn=arn) for record in page["Records"]]
                 iterator = page.get("NextShardIterator") if page["Records"] else None
         return records
+
+
+def _timing(records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Seconds from a task's first event to its last, on average, and from the first of all to the last of all."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for record in records:
+        image = record["dynamodb"]["NewImage"]
+        task_id, at_ms = image["task_id"]["S"], int(image["at_ms"]["N"])
+        first.setdefault(task_id, at_ms)
+        last[task_id] = at_ms
+    spans = [last[task_id] - first[task_id] for task_id in first]
+    elapsed_ms = max(last.values()) - min(first.values())
+    return {"span_seconds": sum(spans) / len(spans) / 1000, "elapsed_seconds": elapsed_ms / 1000}
 
 
 def _item_bytes(record: dict[str, Any]) -> int:
@@ -188,7 +215,7 @@ def main(arguments: Sequence[str]) -> None:
             pass
         left -= count
     pipeline.follow()
-    out.write(json.dumps(meter.to_json()))
+    out.write(json.dumps(pipeline.to_json()))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cost import prices
 from benchmarks.report import publish, table
+from capacity import prices
 from flotilla.dynamo.event_log import to_item
 from tests.unit.services import sample_agents
 from tests.unit.services.crashes import Calls
@@ -32,7 +32,7 @@ _OF_THE_API = re.compile(r"HTTP API|of (authorizer|api)$|write units of events")
 def _task_lines() -> dict[str, tuple[float, float]]:
     """What a task that is submitted singly takes, and its price, by what it is."""
     section = _TASK.read_text(encoding="utf-8").split("\n## ")[1]
-    rows = re.findall(r"^\| ([A-Z][^|]+?) +\| ([\d.]+) +\| ([\d.]+) +\| [\d.]+ +\|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| ([A-Z][^|]+?) +\| ([\d.]+) +\| ([\d.]+) +\|(?: [\d.]+ +\|)+$", section, re.MULTILINE)
     return {what: (float(units), float(price)) for what, units, price in rows}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flotilla.agents.catalog import AgentSpec, Catalog
+from flotilla.agents.catalog import BUILT_IN, AgentSpec, Catalog
 from flotilla.coordination import Pause, holding
 from flotilla.ports import Pauses
 from functions.api.gateway import Response
@@ -29,9 +29,13 @@ class AgentRoutes:
         self._pauses = pauses
 
     async def list(self, _call: Call) -> Response:
-        """`GET /v1/agents`. An agent is paused, too, while its lane or the fleet is: `pause` says what holds it up."""
+        """`GET /v1/agents`: those of the fleet's authors, and not its own.
+
+        An agent is paused, too, while its lane or the fleet is: `pause` says what holds it up.
+        """
         pauses = await self._pauses.read()
-        return Response(200, {"items": [self._view(agent, pauses) for agent in self._catalog], "next_cursor": None})
+        items = [self._view(agent, pauses) for agent in self._catalog if not agent.name.startswith(BUILT_IN)]
+        return Response(200, {"items": items, "next_cursor": None})
 
     def _view(self, agent: AgentSpec, pauses: Sequence[Pause]) -> dict[str, Any]:
         lane = self._lanes.for_task(None, agent)

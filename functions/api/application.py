@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from flotilla import trace_context
 from flotilla.clock import Clock
 from flotilla.errors import RetryableError
 from functions.api.expected_errors import problem_of, unexpected
@@ -42,7 +43,7 @@ class Application:
             "method": request.method,
             "route": None,
             "request_id": request.request_id,
-            "trace_id": request.trace,
+            "trace_id": trace_context.id_of(request.trace),
         }
         try:
             response = await self._answer_or_refuse(request, log)
@@ -59,7 +60,8 @@ class Application:
         """Answer a request, or with the problem that stands for an error that was expected."""
         try:
             async with asyncio.timeout((request.ends_ms - self._clock.now_ms()) / 1000):
-                return await self._call(request, log)
+                with trace_context.carried(request.trace):
+                    return await self._call(request, log)
         except Exception as error:
             problem = problem_of(error)
             if problem is None:

@@ -39,7 +39,7 @@ class CircuitRoutes:
     async def list(self, call: Call) -> Response:
         """`GET /v1/circuits`: those of all that is configured, and those that were once."""
         read_query(NoQuery, call.request.query)
-        return Response(200, {"items": [_view(each) for each in await self._desk.all()], "next_cursor": None})
+        return Response(200, {"items": [show_circuit(each) for each in await self._desk.all()], "next_cursor": None})
 
     async def put(self, call: Call) -> Response:
         """`PUT /v1/circuits/{name}`: hold it open or closed, or leave it to itself."""
@@ -51,7 +51,7 @@ class CircuitRoutes:
         reading = await self._desk.force(
             name, CircuitMode(wanted.state), actor=call.identity.actor, reason=wanted.reason or ""
         )
-        return Response(200, _view(reading))
+        return Response(200, show_circuit(reading))
 
 
 def no_such(what: str) -> RefusalError:
@@ -61,7 +61,8 @@ def no_such(what: str) -> RefusalError:
     )
 
 
-def _view(reading: CircuitReading) -> dict[str, Any]:
+def show_circuit(reading: CircuitReading) -> dict[str, Any]:
+    """A circuit as clients see it."""
     record = reading.record
     return {
         "name": reading.circuit,

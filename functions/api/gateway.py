@@ -10,11 +10,13 @@ import base64
 import binascii
 import json
 import os
-import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from flotilla import trace_context
 from functions.api.problems import refusal
 
 MAX_BODY_BYTES = 1_048_576
@@ -31,7 +33,6 @@ HTML_TYPE = "text/html; charset=utf-8"
 _NO_CONTENT = 204
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_TRACE = re.compile(r"[A-Za-z0-9=;:.\-]{1,256}")
 _FIXED_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -43,7 +44,7 @@ class Request:
         headers: By lower-case name.
         authorizer: What the authorizer said; empty where it was not asked.
         ends_ms: An answer after this time is too late for the client.
-        trace: Trace header, fit to be stored.
+        trace: The trace that it is part of, as `traceparent`; where it came without one, one of its own.
     """
 
     method: str
@@ -55,7 +56,7 @@ class Request:
     authorizer: Mapping[str, Any]
     request_id: str
     ends_ms: int
-    trace: str | None
+    trace: str
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any], ends_ms: int) -> Request:
@@ -73,7 +74,7 @@ class Request:
             authorizer=(context.get("authorizer") or {}).get("lambda") or {},
             request_id=str(context.get("requestId", "")),
             ends_ms=ends_ms,
-            trace=_trace(headers),
+            trace=_trace(headers, str(context.get("requestId", ""))).traceparent,
         )
 
     def body_bytes(self) -> bytes:
@@ -157,9 +158,24 @@ def _too_large() -> Exception:
     )
 
 
-def _trace(headers: Mapping[str, str]) -> str | None:
-    # Lambda's own variable names the segment that this invocation is; the header only what led to it.
-    for candidate in (os.environ.get("_X_AMZN_TRACE_ID"), headers.get("x-amzn-trace-id")):
-        if candidate and _TRACE.fullmatch(candidate):
-            return candidate
-    return None
+def _trace(headers: Mapping[str, str], request_id: str) -> trace_context.Trace:
+    """The client's trace, or X-Ray's, or one of the request's own.
+
+    Lambda's own variable names the segment that this invocation is, and whether X-Ray records it. A header of X-Ray's
+    every request has: one that no client sent is the gateway's, and says nothing of that.
+    """
+    sent = trace_context.read(headers.get(trace_context.HEADER))
+    if sent is not None:
+        return sent
+    own = trace_context.read(os.environ.get("_X_AMZN_TRACE_ID"))
+    if own is not None and own.sampled:
+        return own
+    found = trace_context.read(headers.get("x-amzn-trace-id"))
+    if found is None:
+        found = trace_context.made(request_id or secrets.token_hex(8))
+    return found.decided(_trace_share())
+
+
+@cache
+def _trace_share() -> float:
+    return float(os.environ.get("FLOTILLA_TRACE_SHARE", "0"))

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _GATEWAY_MS = 28_000
 """API Gateway gives up after 30 s, which include the authorizer and this function's own cold start."""
 
+_METRICS_REST_MS = 10_000
+"""Of each environment. What it gathers last is lost where no request comes to it any more."""
+
 _RESERVE_MS = 500
 """Before Lambda ends the invocation."""
 
@@ -90,15 +93,18 @@ def routes(
             Route("GET", "/v1/limits", "operate", rare(lambda: wired.limits.list)),
             Route("PUT", "/v1/limits/{name}", "operate", rare(lambda: wired.limits.put)),
             Route("DELETE", "/v1/limits/{name}", "operate", rare(lambda: wired.limits.remove)),
+            Route("GET", "/v1/health", "operate", rare(lambda: wired.health.show)),
+            Route("GET", "/v1/usage", "operate", rare(lambda: wired.usage.show)),
             Route("GET", "/healthz", None, alive),
-            Route("GET", "/readyz", None, wired.readiness().ready),
+            Route("GET", "/readyz", None, rare(lambda: wired.readiness.ready)),
         ]
     )
 
 
 @cache
 def _metrics() -> EmbeddedMetrics:
-    return EmbeddedMetrics(ApiSettings.read().name, SystemClock(), print)
+    # Refusals come in floods, and a line for each would cost more than it tells.
+    return EmbeddedMetrics(ApiSettings.read().name, SystemClock(), print, rest_ms=_METRICS_REST_MS)
 
 
 @cache

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flotilla.services.lane_allowance import Allowance, LaneAllowances
 from flotilla.services.lane_status import LaneStatus, LaneStatusService
 from functions.api.gateway import Response
 from functions.api.requests import NoQuery, read_query
@@ -15,7 +17,7 @@ from functions.api.states import show_hold
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """Invocations of a lane's worker at once: how many there are at the least and may be at the most."""
+    """Invocations of a lane's worker at once: how many it may always have, and may have at the most."""
 
     min: int
     max: int
@@ -26,11 +28,15 @@ class LaneRoutes:
 
     Args:
         status: Knows how they stand.
+        allowances: Knows what they may have now.
         concurrency: Between what their workers are scaled.
     """
 
-    def __init__(self, status: LaneStatusService, concurrency: Mapping[str, Concurrency]) -> None:
+    def __init__(
+        self, status: LaneStatusService, allowances: LaneAllowances, concurrency: Mapping[str, Concurrency]
+    ) -> None:
         self._status = status
+        self._allowances = allowances
         self._concurrency = concurrency
 
     async def list(self, call: Call) -> Response:
@@ -40,10 +46,11 @@ class LaneRoutes:
         what is not known, or an age where nothing waits. What `at_least` names is a lower bound.
         """
         read_query(NoQuery, call.request.query)
-        items = [self._view(lane) for lane in await self._status.all()]
+        lanes, allowances = await asyncio.gather(self._status.all(), self._allowances.all())
+        items = [self._view(lane, allowances.get(lane.lane, Allowance())) for lane in lanes]
         return Response(200, {"items": items, "next_cursor": None})
 
-    def _view(self, lane: LaneStatus) -> dict[str, Any]:
+    def _view(self, lane: LaneStatus, allowance: Allowance) -> dict[str, Any]:
         concurrency = self._concurrency[lane.lane]
         return {
             "name": lane.lane,
@@ -54,5 +61,12 @@ class LaneRoutes:
             "delayed": lane.delayed,
             "dead": lane.dead,
             "at_least": list(lane.at_least),
-            "concurrency": {"now": lane.running, "min": concurrency.min, "max": concurrency.max},
+            "concurrency": {
+                "now": lane.running,
+                "min": concurrency.min,
+                "max": concurrency.max,
+                "allowed": allowance.allowed,
+                "lent": allowance.loan.lent,
+                "borrowed": allowance.loan.borrowed,
+            },
         }

@@ -221,6 +221,18 @@ class DeadLetterListQuery(_Request):
     cursor: Cursor | None = None
 
 
+class UsageQuery(_Request):
+    """The query of `GET /v1/usage`."""
+
+    group_by: Literal["agent", "model", "tenant", "lane"] = "agent"
+    since: Time | None = None
+    until: Time | None = None
+    as_route: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    as_model: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
 class NoQuery(_Request):
     """The query of a call that takes none."""
 

@@ -124,7 +124,7 @@ class ServiceWiring:
         )
         self._limit_settings = DynamoLimitSettings(clients.dynamodb(), settings.control_table, self._aws)
         self._limit_board = LimitBoard(self._limit_settings, self._clock, metrics=metrics)
-        self._submit_limits = SubmitLimits(self._limit_board, lambda: self._limiter, declared_limits())
+        self._submit_limits = SubmitLimits(self._limit_board, lambda: self._limiter, declared_limits(), metrics)
 
     @property
     def queue_urls(self) -> dict[str, str]:

@@ -29,10 +29,15 @@ _MAY_BE_LARGE = ("input", "output", "labels")
 _NO_USAGE: dict[str, Any] = {
     "duration_ms": None,
     "billed_ms": None,
+    "cpu_ms": None,
+    "memory_mb": None,
+    "peak_memory_mb": None,
+    "compute_usd": 0.0,
     "model_calls": 0,
     "input_tokens": 0,
     "output_tokens": 0,
     "cost_usd": 0.0,
+    "models": {},
     "cached": False,
     "failovers": [],
 }

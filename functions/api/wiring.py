@@ -7,26 +7,33 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flotilla.runtime import clients, probes, threads
+from functions.api.dependencies import Dependencies, Dependency
 from functions.api.health import Readiness
 from functions.api.service_wiring import ServiceWiring
 from functions.api.tasks import TaskRoutes
 
 if TYPE_CHECKING:
+    from flotilla.cloudwatch.lane_meter import CloudWatchLaneMeter
+    from flotilla.services.circuit_desk import CircuitDesk
     from flotilla.services.decisions import Decisions
+    from flotilla.sqs.lane_queues import SqsLaneQueues
     from functions.api.agents import AgentRoutes
     from functions.api.batches import BatchRoutes
     from functions.api.circuits import CircuitRoutes
     from functions.api.dead_letters import DeadLetterRoutes
     from functions.api.decisions import DecisionRoutes
+    from functions.api.health_view import HealthRoutes
     from functions.api.lanes import LaneRoutes
     from functions.api.limits import LimitRoutes
     from functions.api.operations import TaskOperations
     from functions.api.states import StateRoutes
+    from functions.api.usage import UsageRoutes
     from functions.api.webhooks import WebhookRoutes
     from functions.api.workflows import WorkflowRoutes
 
 _PROBE_THREADS = 8
 _RESOLVER_THREADS = 4
+_STATES_REMEMBERED_MS = 15_000
 _SOURCE = "flotilla"
 
 
@@ -156,31 +163,51 @@ class Wiring(ServiceWiring):
         )
 
     @cached_property
+    def _lane_queues(self) -> SqsLaneQueues:
+        from flotilla.sqs.lane_queues import SqsLaneQueues
+
+        lanes = self._settings.lanes
+        return SqsLaneQueues(
+            clients.sqs(), {name: (lane.queue_url, lane.dlq_url) for name, lane in lanes.items()}, self._aws
+        )
+
+    @cached_property
+    def _lane_meter(self) -> CloudWatchLaneMeter:
+        from flotilla.cloudwatch.lane_meter import CloudWatchLaneMeter, Measured
+
+        workers = self._settings.workers
+        measured = {
+            name: Measured(queue=lane.queue_url.rpartition("/")[2], function=workers[name].function)
+            for name, lane in self._settings.lanes.items()
+        }
+        return CloudWatchLaneMeter(clients.cloudwatch, measured, self._clock, self._aws)
+
+    @cached_property
     def lane_status(self) -> LaneRoutes:
         """Lanes."""
-        from flotilla.cloudwatch.lane_meter import CloudWatchLaneMeter, Measured
+        from flotilla.dynamo.scaling_memory import DynamoScalingMemories
+        from flotilla.services.lane_allowance import LaneAllowances
         from flotilla.services.lane_status import LaneStatusService
-        from flotilla.sqs.lane_queues import SqsLaneQueues
         from functions.api.lanes import Concurrency, LaneRoutes
 
         workers = self._settings.workers
-        lanes = self._settings.lanes
-        measured = {
-            name: Measured(queue=lane.queue_url.rpartition("/")[2], function=workers[name].function)
-            for name, lane in lanes.items()
-        }
         status = LaneStatusService(
-            lanes=list(lanes),
-            queues=SqsLaneQueues(
-                clients.sqs(), {name: (lane.queue_url, lane.dlq_url) for name, lane in lanes.items()}, self._aws
-            ),
-            meter=CloudWatchLaneMeter(clients.cloudwatch, measured, self._clock, self._aws),
+            lanes=list(self._settings.lanes),
+            queues=self._lane_queues,
+            meter=self._lane_meter,
             pauses=self._pauses,
             read_model=self._read_model,
         )
-        return LaneRoutes(
-            status, {name: Concurrency(min=0, max=worker.maximum_concurrency) for name, worker in workers.items()}
+        allowances = LaneAllowances(
+            DynamoScalingMemories(clients.dynamodb(), self._settings.control_table, self._aws),
+            self._settings.lane_pool,
+            {name: worker.maximum_concurrency for name, worker in workers.items()},
         )
+        between = {
+            name: Concurrency(worker.minimum_concurrency, worker.borrow_up_to or worker.maximum_concurrency)
+            for name, worker in workers.items()
+        }
+        return LaneRoutes(status, allowances, between)
 
     @cached_property
     def batches(self) -> BatchRoutes:
@@ -194,16 +221,40 @@ class Wiring(ServiceWiring):
     @cached_property
     def circuits(self) -> CircuitRoutes:
         """Circuits."""
+        from functions.api.circuits import CircuitRoutes
+
+        return CircuitRoutes(self._circuit_desk)
+
+    @cached_property
+    def _circuit_desk(self) -> CircuitDesk:
         from flotilla.eventbridge.bus import EventBridgeBus
         from flotilla.services.circuit_desk import CircuitDesk
         from flotilla.services.circuit_notices import ToldTransitions
-        from functions.api.circuits import CircuitRoutes
         from functions.api.protected import circuits
 
         name = self._settings.event_bus
         bus = None if name is None else EventBridgeBus(clients.eventbridge(), name, _SOURCE, self._aws)
         transitions = ToldTransitions(bus, self._metrics, self._clock)
-        return CircuitRoutes(CircuitDesk(self._circuits, circuits(), self._clock, transitions))
+        return CircuitDesk(self._circuits, circuits(), self._clock, transitions)
+
+    @cached_property
+    def usage(self) -> UsageRoutes:
+        """What tasks used."""
+        from flotilla.llm.declaration import deployed
+        from flotilla.s3.archive_scan import S3ArchiveScan
+        from flotilla.s3.usage_hours import S3UsageHours
+        from flotilla.services.usage import UsageService
+        from flotilla.services.usage_folding import RequestPrices
+        from functions.api.usage import UsageRoutes, priced
+
+        bucket, prices = self._settings.archive_bucket, self._settings.prices
+        service = UsageService(
+            logs=S3ArchiveScan(clients.s3, bucket, self._aws),
+            hours=S3UsageHours(clients.s3, bucket, self._aws),
+            prices=RequestPrices() if prices is None else RequestPrices(prices.write_unit_usd, prices.message_usd),
+            clock=self._clock,
+        )
+        return UsageRoutes(service, priced(deployed()), self._clock)
 
     @cached_property
     def limits(self) -> LimitRoutes:
@@ -218,18 +269,53 @@ class Wiring(ServiceWiring):
             )
         )
 
+    @cached_property
     def readiness(self) -> Readiness:
-        """What the API cannot do without. The scheduler is not asked: few tasks need it, and it costs a client."""
-        settings = self._settings
-        return Readiness(
-            {
-                "events": [probes.table(clients.dynamodb, settings.events_table, "task_id")],
-                "control": [probes.table(clients.dynamodb, settings.control_table, "pk")],
-                "views": [probes.table(clients.dynamodb, settings.views_table, "pk")],
-                "lanes": [probes.queue(clients.sqs, url) for url in self.queue_urls.values()],
-                "delays": [probes.queue(clients.sqs, url) for url in self.delay_urls.values()],
-                "payloads": [probes.bucket(clients.s3, settings.payloads_bucket)],
-            },
-            threads.ThreadRunner("probe", _PROBE_THREADS),
-            self._clock,
+        """Whether the API has what it cannot do without."""
+        return Readiness(self._dependencies)
+
+    @cached_property
+    def health(self) -> HealthRoutes:
+        """How the fleet is."""
+        from flotilla.services.canaries import Canaries
+        from flotilla.services.health import HealthService
+        from functions.api.health_view import HealthRoutes
+
+        plan = self._settings.canary.plan()
+        lanes = {name: worker.objective_seconds for name, worker in self._settings.workers.items()}
+        return HealthRoutes(
+            self._dependencies,
+            HealthService(
+                lanes={name: lanes[name] for name in self._settings.lanes},
+                queues=self._lane_queues,
+                meter=self._lane_meter,
+                pauses=self._pauses,
+                circuits=self._circuit_desk,
+                canaries=Canaries(self._log, plan, self._clock),
+                plan=plan,
+                read_model=self._read_model,
+                clock=self._clock,
+            ),
         )
+
+    @cached_property
+    def _dependencies(self) -> Dependencies:
+        """The scheduler is not asked: few tasks need it, and it costs a client."""
+        settings = self._settings
+        payloads = settings.payloads_bucket
+        asked = [
+            Dependency("events", [probes.table(clients.dynamodb, settings.events_table, "task_id")]),
+            Dependency("control", [probes.table(clients.dynamodb, settings.control_table, "pk")]),
+            Dependency("views", [probes.table(clients.dynamodb, settings.views_table, "pk")]),
+            Dependency("lanes", [probes.queue(clients.sqs, url) for url in self.queue_urls.values()]),
+            Dependency("delays", [probes.queue(clients.sqs, url) for url in self.delay_urls.values()]),
+            Dependency("payloads", [probes.bucket(clients.s3, payloads)]),
+            # Only what is long past is read from it.
+            Dependency("archive", [probes.bucket(clients.s3, settings.archive_bucket)], needed=False),
+        ]
+        workflow = next(iter(self._declared_workflows), None)
+        if workflow is not None:
+            probe = probes.state_machines(clients.stepfunctions, settings.state_machines, workflow)
+            # It may be asked less often than the others, and anybody may have it asked.
+            asked.append(Dependency("workflows", [probe], remembered_ms=_STATES_REMEMBERED_MS))
+        return Dependencies(asked, threads.ThreadRunner("probe", _PROBE_THREADS), self._clock)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from flotilla.clock import SystemClock
 from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.dynamo.retention_ledger import DynamoRetentionLedger
 from flotilla.dynamo.stream import appended, sequence_number
@@ -14,10 +15,12 @@ from flotilla.dynamo.views import DynamoReadModel
 from flotilla.errors import CorruptLogError, RetryableError
 from flotilla.events import Event
 from flotilla.runtime import clients, logging, threads
+from flotilla.runtime.metrics import EmbeddedMetrics
 from flotilla.runtime.settings import ProjectorSettings
 from flotilla.s3.archive import S3Archive
 from flotilla.services.archive_logs import LogArchiver
 from flotilla.services.project import Projector
+from flotilla.services.task_metrics import TaskMetrics
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -33,12 +36,14 @@ class ProjectorFunction:
     def __init__(self, settings: ProjectorSettings) -> None:
         aws = threads.ThreadRunner("aws", _AWS_THREADS)
         dynamodb = clients.dynamodb()
+        self._metrics = EmbeddedMetrics(settings.name, SystemClock(), print)
         self._projector = Projector(
             log=DynamoEventLog(dynamodb, settings.events_table, settings.retention_days, aws),
             views=DynamoReadModel(dynamodb, settings.views_table, aws, kept_days=settings.archive_days),
             archiver=LogArchiver(S3Archive(clients.s3, settings.archive_bucket, aws)),
             ledger=DynamoRetentionLedger(dynamodb, settings.views_table, aws),
             retention_days=settings.retention_days,
+            metrics=TaskMetrics(self._metrics, settings.tenant_classes),
         )
 
     async def answer(self, stream_event: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +74,7 @@ class ProjectorFunction:
                 events.append(event)
                 first_of.setdefault(event.task_id, number)
         again += [first_of[task_id] for task_id in await self._projector.project(events)]
+        self._metrics.flush()
         extra = {"records": len(records), "tasks": len(first_of), "again": len(again)}
         logger.info("batch projected", extra=extra)
         return {"batchItemFailures": [{"itemIdentifier": number} for number in again]}

@@ -6,22 +6,26 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flotilla.clock import SystemClock
+from flotilla.dynamo.circuits import DynamoCircuits
 from flotilla.dynamo.event_log import DynamoEventLog
 from flotilla.dynamo.pauses import DynamoPauses
 from flotilla.dynamo.views import DynamoReadModel
 from flotilla.dynamo.watchlist import DynamoWatchlist
 from flotilla.primitives.ladder import Ladder
 from flotilla.runtime import clients, logging, threads
+from flotilla.runtime.metrics import EmbeddedMetrics
 from flotilla.runtime.settings import ReconcilerSettings
 from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.scheduler.schedules import EventBridgeSchedules
 from flotilla.services.cancel import CancelService
+from flotilla.services.circuit_watch import OpenCircuits
 from flotilla.services.claim_check import ClaimCheck
 from flotilla.services.dispatch import Dispatch
 from flotilla.services.executions import RunEnds, RunStarter
 from flotilla.services.open_logs import OpenLogs
 from flotilla.services.reconcile import Reconciled, Reconciler
 from flotilla.services.run_remains import RunRemains
+from flotilla.services.stuck import Look
 from flotilla.sqs.delays import SqsDelays
 from flotilla.sqs.lane_depths import SqsLaneDepths
 from flotilla.sqs.lanes import SqsLanes
@@ -48,6 +52,9 @@ class ReconcilerFunction:
             S3PayloadStore(clients.s3, settings.payloads_bucket, aws), settings.inline_payload_bytes
         )
         ends = RunEnds(log=log, executions=executions, claim_check=claim_check, clock=clock)
+        self._metrics = EmbeddedMetrics(settings.name, clock, print)
+        circuits = DynamoCircuits(clients.dynamodb(), settings.control_table, aws)
+        self._open_circuits = OpenCircuits(circuits, clock, self._metrics)
         # Of a run's tasks none is delayed, and what has not ended is in the table.
         logs = OpenLogs(log=log, past=None, clock=clock, retention_days=settings.retention_days)
         lane_urls = {name: lane.queue_url for name, lane in settings.lanes.items()}
@@ -89,7 +96,13 @@ class ReconcilerFunction:
         Args:
             remaining_ms: Until Lambda ends the invocation.
         """
-        return await self._reconciler.run(self._clock.now_ms() + remaining_ms - _MARGIN_MS)
+        done = await self._reconciler.run(self._clock.now_ms() + remaining_ms - _MARGIN_MS)
+        await self._open_circuits.tell()
+        self._metrics.count("ReconcilerRuns")
+        if sent := done.looks[Look.SENT]:
+            self._metrics.count("MessagesRecovered", sent)
+        self._metrics.flush()
+        return done
 
 
 @cache

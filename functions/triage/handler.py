@@ -89,6 +89,7 @@ class Triage:
             random=self._random,
             actor=actor,
             orders=self._orders,
+            metrics=self._metrics,
         )
         # A batch is of one queue.
         source = self._sources[_queue_name(records[0]["eventSourceARN"], ":")]

@@ -104,6 +104,7 @@ class Calling:
             protect=Protections(self._dependencies, caps).of,
             clock=self._clock,
             random=self._random,
+            metrics=self._metrics,
         )
 
     @cached_property

@@ -15,13 +15,16 @@ from flotilla.dynamo.flights import DynamoFlights
 from flotilla.dynamo.pauses import DynamoPauses
 from flotilla.dynamo.session_turns import DynamoSessionTurns
 from flotilla.models import Delivery
+from flotilla.primitives.compute_cost import ComputePrice
 from flotilla.primitives.ladder import Ladder
 from flotilla.runtime import clients, logging, threads
 from flotilla.runtime.metrics import EmbeddedMetrics
+from flotilla.runtime.process_gauge import OwnProcess
 from flotilla.runtime.settings import WorkerSettings
 from flotilla.runtime.watchdog import LeaseWatchdog
 from flotilla.s3.payload_store import S3PayloadStore
 from flotilla.services.attempt_tools import AttemptTools, Invocation
+from flotilla.services.attempt_usage import Compute
 from flotilla.services.batch import BatchResult, BatchService
 from flotilla.services.bridge import Bridge
 from flotilla.services.callbacks import Callbacks
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
 _AWS_THREADS = 20  # two calls for each task of a full batch
 _AGENT_THREADS = 32  # a full batch of plain agents, and their steps
+_BATCHES_REST_MS = 60_000
 _OVERRUN_EXIT_STATUS = 75  # EX_TEMPFAIL
 
 
@@ -99,12 +103,25 @@ def _tools() -> AttemptTools:
         bridge=bridge,
         callbacks=callbacks,
         files=store,
+        compute=_compute(settings),
     )
+
+
+def _compute(settings: WorkerSettings) -> Compute | None:
+    if settings.gb_second_usd is None:
+        return None
+    return Compute(OwnProcess(), ComputePrice(settings.gb_second_usd, settings.invocation_usd))
 
 
 @cache
 def _metrics() -> EmbeddedMetrics:
     return EmbeddedMetrics(WorkerSettings.read().name, SystemClock(), print)
+
+
+@cache
+def _batches() -> EmbeddedMetrics:
+    """How full invocations are: of each environment a line a minute at the most, for one each would cost too much."""
+    return EmbeddedMetrics(WorkerSettings.read().name, SystemClock(), print, rest_ms=_BATCHES_REST_MS)
 
 
 @cache
@@ -137,6 +154,8 @@ async def _run(event: dict[str, Any], tools: AttemptTools, invocation: Invocatio
     result = await BatchService(tools).run(_deliveries(event), invocation)
     await calling.end()
     _metrics().flush()
+    _batches().measure("BatchTasks", invocation.messages, "Count", lane=WorkerSettings.read().lane)
+    _batches().flush()
     if invocation.overruns.count:
         # A plain agent still runs on its thread though its attempt is over. Only the end of the process
         # stops it; what is done is deleted first, since Lambda takes a dead process for a failed batch.
@@ -161,6 +180,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         worker=f"{context.function_name}/{context.aws_request_id}",
         began_ms=now_ms,
         ends_ms=now_ms + context.get_remaining_time_in_millis(),
+        messages=len(event["Records"]),
     )
     result = threads.run(_run(event, tools, invocation))
     return {"batchItemFailures": [{"itemIdentifier": delivery.message_id} for delivery in result.again]}

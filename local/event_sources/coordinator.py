@@ -120,12 +120,22 @@ class Coordinator:
         return {str(record["UUID"]): read_mapping(record) for record in records}
 
     def _refresh_reserved(self, mappings: dict[str, Mapping]) -> None:
-        functions = {mapping.function for mapping in mappings.values() if mapping.enabled}
         due = self._refreshes % _REFRESHES_PER_RESERVED == 0
         self._refreshes += 1
-        for function in functions:
-            if due or function not in self._reserved:
-                self._reserved[function] = self._reserved_of(function)
+        seen: set[str] = set()
+        for mapping in mappings.values():
+            if mapping.enabled and mapping.function not in seen and (due or self._may_be_outdated(mapping)):
+                seen.add(mapping.function)
+                self._reserved[mapping.function] = self._reserved_of(mapping.function)
+
+    def _may_be_outdated(self, mapping: Mapping) -> bool:
+        """Whether the mapping may ask for more than is known to be reserved: more was reserved before it was raised."""
+        if mapping.function not in self._reserved:
+            return True
+        reserved = self._reserved[mapping.function]
+        return (
+            reserved is not None and mapping.maximum_concurrency is not None and mapping.maximum_concurrency > reserved
+        )
 
     def _reserved_of(self, function: str) -> int | None:
         try:

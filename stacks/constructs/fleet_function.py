@@ -102,9 +102,11 @@ class FleetFunction(Construct):
             # below it. They would cost more than what they tell of.
             logging_format=lambda_.LoggingFormat.JSON,
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
-            application_log_level_v2=_APPLICATION_LEVELS[logging.level],
+            # What the function would not write of itself, Lambda need not drop.
+            application_log_level_v2=_APPLICATION_LEVELS["DEBUG" if logging.debug_share else logging.level],
             environment={
                 **environment,
+                **({"FLOTILLA_DEBUG_SHARE": str(logging.debug_share)} if logging.debug_share else {}),
                 "POWERTOOLS_SERVICE_NAME": shape.package,
                 "POWERTOOLS_LOG_LEVEL": logging.level,
             },

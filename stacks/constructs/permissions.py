@@ -124,6 +124,24 @@ def keep_objects(bucket_name: str) -> Permission:
     return _objects(bucket_name, ["s3:GetObject", "s3:PutObject"])
 
 
+def write_objects_below(bucket_name: str, prefix: str) -> Permission:
+    """Store objects whose names begin with `prefix`."""
+    return Permission(
+        ["s3:PutObject"],
+        [f"arn:{cdk.Aws.PARTITION}:s3:::{bucket_name}/{prefix}*"],
+        wildcard_reason="The objects below this one prefix: they are named by hours that are yet to come.",
+    )
+
+
+def list_objects(bucket_name: str, prefixes: Sequence[str]) -> Permission:
+    """See which objects there are whose names begin with one of `prefixes`: each is asked for by itself."""
+    return Permission(
+        ["s3:ListBucket"],
+        [f"arn:{cdk.Aws.PARTITION}:s3:::{bucket_name}"],
+        conditions={"StringEquals": {"s3:prefix": list(prefixes)}},
+    )
+
+
 def see_payload_missing(bucket_name: str) -> Permission:
     """Tell a payload that is gone from one that may not be read, which S3 tells only to who may list.
 
@@ -173,6 +191,14 @@ def read_metrics() -> Permission:
         ["*"],
         wildcard_reason="Reading metrics knows no resources: it is allowed on all or on nothing.",
     )
+
+
+def scale(function_arn: str, mapping_arn: str) -> list[Permission]:
+    """Read and set how much of a function may run at once, and how much of it one mapping may ask for."""
+    return [
+        Permission(["lambda:GetFunctionConcurrency", "lambda:PutFunctionConcurrency"], [function_arn]),
+        Permission(["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"], [mapping_arn]),
+    ]
 
 
 def work_off(*queues: sqs.Queue) -> Permission:

@@ -18,7 +18,11 @@ class WorkerFunction(FleetFunction):
     """A function fed by a lane's queue.
 
     A FIFO queue takes no batching window, and a failed message must not bring its whole batch back. What may run at
-    once is bounded at the mapping, below what is reserved: bounding it by throttling would use up receive counts.
+    once is bounded at the mapping, below what is reserved: bounding it by throttling would use up receive counts. Both
+    are where a lane begins: the scaler moves them.
+
+    Attributes:
+        mapping: What feeds it.
     """
 
     def __init__(
@@ -43,12 +47,25 @@ class WorkerFunction(FleetFunction):
             environment=environment,
             permissions=permissions,
         )
-        lambda_.EventSourceMapping(
+        self.mapping = lambda_.EventSourceMapping(
             self,
             "Source",
-            target=self.function,
+            target=self._kept_warm(lane.provisioned_concurrency) if lane.provisioned_concurrency else self.function,
             event_source_arn=source.queue.queue_arn,
             batch_size=lane.batch_size,
             max_concurrency=lane.maximum_concurrency,
             report_batch_item_failures=True,
+        )
+
+    def _kept_warm(self, environments: int) -> lambda_.Alias:
+        """The alias `live` of the version that is deployed: only versions are kept warm.
+
+        A deployment moves it when the new version's environments are there.
+        """
+        return lambda_.Alias(
+            self,
+            "Live",
+            alias_name="live",
+            version=self.function.current_version,
+            provisioned_concurrent_executions=environments,
         )

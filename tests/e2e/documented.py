@@ -16,7 +16,8 @@ from local.instance import REPOSITORY
 
 _COPIED = (
     *("app.py", "cdk.json", "fleet.toml", "flotilla", "requirements.txt", "requirements-dev.txt", "package.json"),
-    *("package-lock.json", "README.md", "cli", "examples", "functions", "layers", "local", "stacks", "statemachines"),
+    *("package-lock.json", "README.md", "capacity", "cli", "examples", "functions", "layers", "local", "stacks"),
+    "statemachines",
 )
 _INSTALLED = (".venv", ".engine-venv", "node_modules")
 _SECONDS = 600

@@ -12,12 +12,15 @@ from flotilla.runtime.settings import (
     ApiSettings,
     AuthorizerSettings,
     BroadcasterSettings,
+    CanarySettings,
     DiagnosticsSettings,
     KeeperSettings,
     ProjectorSettings,
     ReconcilerSettings,
     RecorderSettings,
     RelaySettings,
+    RollupSettings,
+    ScalerSettings,
     TriageSettings,
     WebhookSettings,
     WorkerSettings,
@@ -34,11 +37,14 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "flotilla-api": ApiSettings,
     "flotilla-authorizer": AuthorizerSettings,
     "flotilla-broadcaster": BroadcasterSettings,
+    "flotilla-canary": CanarySettings,
     "flotilla-keeper": KeeperSettings,
     "flotilla-projector": ProjectorSettings,
     "flotilla-reconciler": ReconcilerSettings,
     "flotilla-recorder": RecorderSettings,
     "flotilla-relay": RelaySettings,
+    "flotilla-rollup": RollupSettings,
+    "flotilla-scaler": ScalerSettings,
     "flotilla-triage": TriageSettings,
     "flotilla-webhook": WebhookSettings,
 }
@@ -158,7 +164,10 @@ def test_what_runs_by_the_clock_runs_once_at_a_time_and_is_not_repeated(template
     rules = {rule["Name"]: rule for rule in found if "ScheduleExpression" in rule}
     assert {name: rule["ScheduleExpression"] for name, rule in rules.items()} == {
         "flotilla-reconciler": "rate(1 minute)",
+        "flotilla-scaler": "rate(1 minute)",
         "flotilla-keeper": "rate(1 day)",
+        "flotilla-rollup": "rate(1 hour)",
+        "flotilla-canary": "rate(5 minutes)",
     }
     for name, rule in rules.items():
         (target,) = rule["Targets"]
@@ -207,6 +216,51 @@ def test_the_broadcaster_is_told_where_links_lead(templates: Templates, local_te
     assert told.endswith(".ApiEndpoint")
     # On the engine the address is the engine's own, on a port that is in no template.
     assert "FLOTILLA_API_URL" not in environment(local_templates, "flotilla-broadcaster")
+
+
+def test_the_canary_tries_every_lane_as_long_as_its_tasks_may_wait(templates: Templates) -> None:
+    for name, model in (("canary", CanarySettings), ("api", ApiSettings)):
+        plan = model.from_environment(environment(templates, f"flotilla-{name}")).canary.plan()
+        assert (plan.period_seconds, plan.scheduled) == (300, True)
+        assert plan.patience_seconds == {"critical": 300, "standard": 300, "batch": 3600}
+
+
+def test_no_canary_is_sent_by_the_clock_on_the_engine_where_nobody_is_told(local_templates: Templates) -> None:
+    rules = [rule.properties["Name"] for rule in local_templates.resources("AWS::Events::Rule")]
+    assert "flotilla-canary" not in rules
+    told = CanarySettings.from_environment(environment(local_templates, "flotilla-canary"))
+    assert (told.canary.scheduled, told.api_url) == (False, None)
+
+
+def test_the_scaler_knows_each_lanes_mapping_and_what_all_may_have_together(templates: Templates) -> None:
+    scaling = ScalerSettings.from_environment(environment(templates, "flotilla-scaler")).scaling
+    assert list(scaling.lanes) == list(LANES), "by priority"
+    reserved = {name: each.get("ReservedConcurrentExecutions", 0) for name, each in functions(templates).items()}
+    others = sum(amount for name, amount in reserved.items() if not name.startswith("flotilla-worker-"))
+    assert scaling.pool == 1000 - 100 - others
+    for lane, scaled in scaling.lanes.items():
+        (mapping,) = [
+            each
+            for each in templates.resources("AWS::Lambda::EventSourceMapping")
+            if each.properties["FunctionName"] == scaled.function
+        ]
+        assert scaled.mapping == mapping.reference
+        assert scaled.share == mapping.properties["ScalingConfig"]["MaximumConcurrency"] == reserved[scaled.function]
+        assert scaled.bounds().objective_ms == {"critical": 30_000, "standard": 300_000, "batch": 3_600_000}[lane]
+
+
+def test_on_the_engine_the_scaler_is_there_and_runs_only_when_it_is_told_to(
+    templates: Templates, local_templates: Templates
+) -> None:
+    states = [
+        each.one("AWS::Events::Rule", Name="flotilla-scaler").properties["State"]
+        for each in (templates, local_templates)
+    ]
+    assert states == ["ENABLED", "DISABLED"]
+
+
+def test_a_run_of_the_scaler_is_over_before_the_next_begins(templates: Templates) -> None:
+    assert functions(templates)["flotilla-scaler"]["Timeout"] < 60
 
 
 def test_whoever_signs_links_to_decisions_and_whoever_checks_them_use_one_secret(templates: Templates) -> None:

@@ -23,6 +23,8 @@ QUEUES = f"arn:aws:sqs:{REGION}:{ACCOUNT}"
 PAYLOADS = f"arn:aws:s3:::flotilla-payloads-{ACCOUNT}-{REGION}/*"
 PAYLOAD_LISTING = ("s3:ListBucket", PAYLOADS.removesuffix("/*"))
 ARCHIVE = f"arn:aws:s3:::flotilla-archive-{ACCOUNT}-{REGION}/*"
+ARCHIVE_LISTING = ("s3:ListBucket", ARCHIVE.removesuffix("/*"))
+USAGE = f"{ARCHIVE.removesuffix('*')}usage/*"
 SCHEDULES = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/flotilla/*"
 LANES = ("critical", "standard", "batch")
 
@@ -181,6 +183,7 @@ def test_the_api_appends_and_reads_and_dispatches_and_runs_nothing(templates: Te
         ("s3:PutObject", PAYLOADS),
         PAYLOAD_LISTING,
         ("s3:GetObject", ARCHIVE),
+        ARCHIVE_LISTING,
         *sending(*LANE_QUEUES, *TIERS),
         *(("sqs:GetQueueAttributes", queue) for queue in (*LANE_QUEUES, *LANE_DLQS, *TIERS)),
         ("cloudwatch:GetMetricData", "*"),
@@ -204,6 +207,8 @@ def test_the_api_changes_what_operators_may_change_and_reaches_no_keys_of_client
         *((action, "LIMITS") for action in ("Query", "PutItem", "DeleteItem")),
         # Submits draw from buckets.
         *((action, "BUCKET#*") for action in ("GetItem", "UpdateItem")),
+        # What the scaler gave lanes is shown.
+        ("GetItem", "SCALER"),
     }
 
 
@@ -235,7 +240,7 @@ def test_the_reconciler_dispatches_and_ends_what_runs_left(templates: Templates)
     assert granted(templates, "flotilla-reconciler") == {
         ("dynamodb:Query", EVENTS),
         ("dynamodb:PutItem", EVENTS),
-        ("dynamodb:PutItem", CONTROL),
+        *((f"dynamodb:{action}", CONTROL) for action in ("PutItem", "Query", "GetItem")),
         ("s3:GetObject", PAYLOADS),
         ("s3:PutObject", PAYLOADS),
         PAYLOAD_LISTING,
@@ -250,7 +255,11 @@ def test_the_reconciler_dispatches_and_ends_what_runs_left(templates: Templates)
         *sending(*TIERS, *LANE_QUEUES),
         *scheduling(templates),
     }
-    assert partitions(templates, "flotilla-reconciler", CONTROL) == {("PutItem", "PAUSE")}
+    assert partitions(templates, "flotilla-reconciler", CONTROL) == {
+        ("PutItem", "PAUSE"),
+        ("Query", "CIRCUITS"),
+        ("GetItem", "CIRCUIT#*"),
+    }
 
 
 def test_the_recorder_records_how_executions_end(templates: Templates) -> None:
@@ -285,6 +294,16 @@ def test_the_keeper_archives_and_prolongs(templates: Templates) -> None:
     assert ("DeleteItem", "*") not in partitions(templates, "flotilla-keeper", VIEWS)
 
 
+def test_the_rollup_reads_the_archive_and_writes_nothing_but_what_it_added_up(templates: Templates) -> None:
+    name = "flotilla-rollup"
+    assert granted(templates, name) == {("s3:GetObject", ARCHIVE), ARCHIVE_LISTING, ("s3:PutObject", USAGE)}
+    for function in (name, "flotilla-api"):
+        conditions = [
+            each.condition for each in statements(templates, function) if ARCHIVE_LISTING[1] in each.resources
+        ]
+        assert conditions == [{"StringEquals": {"s3:prefix": ["archive/", "usage/"]}}]
+
+
 def test_the_broadcaster_tells_whoever_asked_and_ends_what_runs_left(templates: Templates) -> None:
     assert granted(templates, "flotilla-broadcaster") == {
         ("dynamodb:Query", EVENTS),
@@ -315,6 +334,38 @@ def test_the_webhook_function_knows_endpoints_and_no_tasks(templates: Templates)
     }
     expected = {("GetItem", "WEBHOOKS#*"), ("UpdateItem", "WEBHOOKS#*")}
     assert partitions(templates, "flotilla-webhook", CONTROL) == expected
+
+
+def test_the_scaler_changes_what_may_run_of_workers_and_nothing_else(templates: Templates) -> None:
+    workers = {f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:flotilla-worker-{lane}" for lane in LANES}
+    mappings = {
+        f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:{mapping.reference}"
+        for mapping in templates.resources("AWS::Lambda::EventSourceMapping")
+        if mapping.properties["FunctionName"].startswith("flotilla-worker-")
+    }
+    assert len(mappings) == len(LANES)
+    assert granted(templates, "flotilla-scaler") == {
+        *on(workers, "lambda:GetFunctionConcurrency", "lambda:PutFunctionConcurrency"),
+        *on(mappings, "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"),
+        *on(LANE_QUEUES, "sqs:GetQueueAttributes"),
+        *on({CONTROL}, "dynamodb:Query", "dynamodb:GetItem", "dynamodb:PutItem"),
+        ("cloudwatch:GetMetricData", "*"),
+    }
+    assert partitions(templates, "flotilla-scaler", CONTROL) == {
+        ("Query", "PAUSE"),
+        ("GetItem", "SCALER"),
+        ("PutItem", "SCALER"),
+    }
+
+
+def test_the_canary_submits_and_looks_and_answers_nothing(templates: Templates) -> None:
+    assert granted(templates, "flotilla-canary") == {
+        ("dynamodb:PutItem", EVENTS),
+        ("dynamodb:Query", EVENTS),
+        ("dynamodb:Query", CONTROL),
+        *sending(*LANE_QUEUES),
+    }
+    assert partitions(templates, "flotilla-canary", CONTROL) == {("Query", "PAUSE")}
 
 
 def test_diagnostic_agents_reach_their_counters_and_no_keys(local_templates: Templates, templates: Templates) -> None:
@@ -351,7 +402,9 @@ def test_a_role_is_passed_to_the_scheduler_only(templates: Templates) -> None:
     "function", ["flotilla-api", "flotilla-broadcaster", *(f"flotilla-worker-{it}" for it in LANES)]
 )
 def test_who_lists_payloads_must_know_the_whole_name_of_one(templates: Templates, function: str) -> None:
-    listing, *others = [each for each in statements(templates, function) if "s3:ListBucket" in each.actions]
+    bucket = PAYLOAD_LISTING[1]
+    found = [each for each in statements(templates, function) if bucket in each.resources]
+    listing, *others = [each for each in found if "s3:ListBucket" in each.actions]
     assert listing.actions == {"s3:ListBucket"}
     assert listing.condition == {"StringLike": {"s3:prefix": "tenants/*/tasks/*/*.json"}}
     for files in others:
@@ -365,7 +418,7 @@ _KNOWING_NO_RESOURCES = {("dynamodb:ListStreams", "*"), ("cloudwatch:GetMetricDa
 
 
 def test_no_action_is_a_wildcard_and_each_resource_with_one_is_known(templates: Templates) -> None:
-    known = {PAYLOADS, ARCHIVE, SCHEDULES, CHILDREN, MAP_RUNS, *EXECUTIONS}
+    known = {PAYLOADS, ARCHIVE, USAGE, SCHEDULES, CHILDREN, MAP_RUNS, *EXECUTIONS}
     for function in templates.resources("AWS::Lambda::Function"):
         name = function.properties["FunctionName"]
         for action, resource in granted(templates, name) - _KNOWING_NO_RESOURCES:
@@ -432,6 +485,10 @@ _ACTIONS = {
     "put_events": "events:PutEvents",
     "publish": "sns:Publish",
     "publish_batch": "sns:Publish",
+    "get_function_concurrency": "lambda:GetFunctionConcurrency",
+    "put_function_concurrency": "lambda:PutFunctionConcurrency",
+    "get_event_source_mapping": "lambda:GetEventSourceMapping",
+    "update_event_source_mapping": "lambda:UpdateEventSourceMapping",
     "get_metric_data": "cloudwatch:GetMetricData",
     "get_secret_value": "secretsmanager:GetSecretValue",
     "converse": "bedrock:InvokeModel",
@@ -507,6 +564,11 @@ CALLERS = {
             *("s3:PutObject", "states:StartExecution", *_SEEING_MAPS),
         },
     ),
+    "rollup": Caller("flotilla-rollup"),
+    # It only reads what is paused.
+    "canary": Caller("flotilla-canary", unasked={"dynamodb:DeleteItem"}),
+    # What is paused it only reads.
+    "scaler": Caller("flotilla-scaler", unasked={"dynamodb:DeleteItem"}),
     # It looks one endpoint up and changes its state.
     "webhook": Caller(
         "flotilla-webhook",

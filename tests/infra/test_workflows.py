@@ -114,16 +114,6 @@ def test_machines_log_all_that_happens_and_nothing_of_what_tasks_hold(templates:
         assert group["RetentionInDays"] == 30
 
 
-def test_tracing_is_what_the_settings_say(templates: Templates, tmp_path: Path) -> None:
-    assert all(machine["TracingConfiguration"] == {"Enabled": False} for machine in machines(templates).values())
-    text = (REPOSITORY / "fleet.toml").read_text(encoding="utf-8")
-    settings = tmp_path / "fleet.toml"
-    settings.write_text(text.replace("tracing = false", "tracing = true"), encoding="utf-8")
-    traced = Templates(synthesize(tmp_path / "assembly", settings=settings))
-    assert all(machine["TracingConfiguration"] == {"Enabled": True} for machine in machines(traced).values())
-    assert ("xray:PutTraceSegments", "*") in allowed(traced, "saga")
-
-
 def test_the_recorder_is_told_of_every_end_of_a_run_and_of_no_item_of_a_map(templates: Templates) -> None:
     rule = templates.one("AWS::Events::Rule", Name="flotilla-execution-ends").properties
     assert "EventBusName" not in rule, "Step Functions tells the default bus"

@@ -41,6 +41,8 @@ class FleetOnMoto:
         lanes = {name: {"queue_url": url, "dlq_url": self.dlq_urls[name]} for name, url in self.queue_urls.items()}
         delays = {str(tier): {"queue_url": url, "queue_arn": arn_of(url)} for tier, url in self.delay_urls.items()}
         workers = {name: {"function": f"fleet-worker-{name}", "maximum_concurrency": 5} for name in self.queue_urls}
+        patience = dict.fromkeys(self.queue_urls, 300)
+        canaries = {"period_seconds": 300, "patience_seconds": patience, "scheduled": True}
         schedules = {"group": self.schedule_group, "role_arn": ROLE, "target_arn": arn_of(self.delay_urls[1])}
         return {
             "FLOTILLA_NAME": "fleet",
@@ -57,6 +59,7 @@ class FleetOnMoto:
             "FLOTILLA_DELAYS_DLQ_URL": self.dlq_urls["delays"],
             "FLOTILLA_SCHEDULES": json.dumps(schedules),
             "FLOTILLA_WORKERS": json.dumps(workers),
+            "FLOTILLA_CANARY": json.dumps(canaries),
             "FLOTILLA_WEBHOOK_ALLOW": "[]",
             "FLOTILLA_STATE_MACHINES": STATE_MACHINES,
         }

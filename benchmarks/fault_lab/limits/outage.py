@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.fault_lab.limits.contest import Contest, Outcome, run_contest
 from benchmarks.fault_lab.limits.contestants import Flotilla
 from benchmarks.fault_lab.limits.stores import Outage
+from flotilla.metric_ports import Unit
 from flotilla.primitives.token_bucket import Limit
 
 OUTAGE = Outage(throttled_from=40, down_from=55, until=75)
@@ -26,11 +27,11 @@ class CountedMetrics:
     def __init__(self) -> None:
         self.counted: Counter[str] = Counter()
 
-    def count(self, name: str, amount: float = 1, **dimensions: str) -> None:  # noqa: ARG002
+    def count(self, name: str, amount: float = 1, unit: Unit = "Count", **dimensions: str) -> None:  # noqa: ARG002
         """See `Metrics.count`."""
         self.counted[name] += int(amount)
 
-    def measure(self, name: str, milliseconds: float, **dimensions: str) -> None:
+    def measure(self, name: str, value: float, unit: Unit = "Milliseconds", **dimensions: str) -> None:
         """See `Metrics.measure`."""
 
 

@@ -9,11 +9,13 @@ import pytest
 
 from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.models import LaneCounts
+from flotilla.scaling_ports import Backlog
 from flotilla.sqs.lane_depths import SqsLaneDepths
 from flotilla.sqs.lane_queues import SqsLaneQueues
 from tests.contracts.lane_status import LaneDepthsContract, LaneQueuesContract, Lay
+from tests.contracts.scaling import Fill, LaneBacklogsContract
 from tests.fakes import run_on_thread
-from tests.integration.adapters.aws_failures import ERRORS, answering_with, answers_lost, unreachable
+from tests.integration.adapters.aws_failures import ERRORS, answering_with, answers_lost, requests_of, unreachable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -50,6 +52,19 @@ def lay(sqs: SQSClient, queue_urls: dict[str, str]) -> Lay:
     return lay
 
 
+@pytest.fixture
+def backlogs(depths: SqsLaneDepths) -> SqsLaneDepths:
+    return depths
+
+
+@pytest.fixture
+def fill(lay: Lay) -> Fill:
+    def fill(lane: str, backlog: Backlog) -> None:
+        lay(lane, LaneCounts(backlog.waiting, backlog.in_flight, undeliverable=0))
+
+    return fill
+
+
 class TestSqsLaneQueues(LaneQueuesContract):
     """The contract, on the queues that the templates make."""
 
@@ -58,12 +73,22 @@ class TestSqsLaneDepths(LaneDepthsContract):
     """The contract, on the queues that the templates make."""
 
 
+class TestSqsLaneBacklogs(LaneBacklogsContract):
+    """The contract, on the queues that the templates make."""
+
+
+def test_a_lanes_backlog_is_one_request(sqs: SQSClient, depths: SqsLaneDepths) -> None:
+    with requests_of(sqs, "GetQueueAttributes") as requests:
+        asyncio.run(depths.backlog("standard"))
+    assert len(requests) == 1
+
+
 def test_a_queue_that_does_not_answer_is_retryable(
     sqs: SQSClient, queues: SqsLaneQueues, depths: SqsLaneDepths
 ) -> None:
     for operation_fails in (unreachable(sqs, "GetQueueAttributes"), answers_lost(sqs, "GetQueueAttributes")):
         with operation_fails:
-            for asked in (queues.counts("standard"), depths.waiting("standard")):
+            for asked in (queues.counts("standard"), depths.waiting("standard"), depths.backlog("standard")):
                 with pytest.raises(RetryableError) as asking:
                     asyncio.run(asked)  # type: ignore[arg-type]
                 assert asking.value.code == "lane_unavailable"

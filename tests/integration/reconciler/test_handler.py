@@ -119,10 +119,10 @@ def test_a_task_that_is_overdue_costs_a_read_a_message_and_a_note(deployed: Depl
     )
 
 
-def test_a_run_with_nothing_to_do_is_eight_queries(deployed: Deployed) -> None:
+def test_a_run_with_nothing_to_do_is_nine_queries(deployed: Deployed) -> None:
     deployed.run()
     deployed.run()
-    assert deployed.fleet.calls == ["Query"] * 8
+    assert deployed.fleet.calls == ["Query"] * 9
 
 
 def test_a_read_model_that_is_behind_is_brought_up_to_the_log(deployed: Deployed) -> None:

@@ -138,3 +138,9 @@ def test_every_shipped_agent_survives_the_manifest(tmp_path: Path) -> None:
     agents = collect(REPOSITORY, diagnostics=True, overrides={})
     written = json.dumps({"agents": {name: spec.to_json() for name, spec in agents.items()}})
     assert {spec.name: spec for spec in Catalog.from_json(written)} == agents
+
+
+def test_the_canary_is_deployed_with_every_fleet_and_its_name_is_no_authors_to_take(repository: Repository) -> None:
+    assert "flotilla.canary" in collect(REPOSITORY, diagnostics=False, overrides={})
+    repository.write("mine", AGENT.format(name="flotilla.mine", function="mine"))
+    assert "names that begin with 'flotilla.' are the fleet's own" in repository.refused()

@@ -11,6 +11,7 @@ from flotilla.agents.catalog import Catalog
 from flotilla.errors import StoreUnavailableError
 from flotilla.models import Status
 from flotilla.read_model import DeadFilter, Entry, EntryFilter, EntryPage, UnreadableMessage
+from flotilla.services.lane_allowance import LaneAllowances
 from flotilla.services.lane_status import LaneStatusService
 from functions.api.agents import AgentRoutes
 from functions.api.application import Application
@@ -23,6 +24,7 @@ from tests.agent_specs import agent_spec
 from tests.fakes import ManualClock
 from tests.fakes.lane_status import MemoryLaneMeter, MemoryLaneQueues
 from tests.fakes.pauses import MemoryPauses
+from tests.fakes.scaling import MemoryScalingMemories
 from tests.gateway_events import Answer, http_event, identity
 
 LANES = ("critical", "standard", "batch")
@@ -75,6 +77,7 @@ class OperatingApi:
     pauses: MemoryPauses = field(default_factory=MemoryPauses)
     queues: MemoryLaneQueues = field(default_factory=MemoryLaneQueues)
     meter: MemoryLaneMeter = field(default_factory=MemoryLaneMeter)
+    memories: MemoryScalingMemories = field(default_factory=MemoryScalingMemories)
     entries: Entries = field(default_factory=Entries)
 
     def __post_init__(self) -> None:
@@ -89,7 +92,8 @@ class OperatingApi:
             pauses=self.pauses,
             read_model=self.entries,
         )
-        lanes = LaneRoutes(status, {lane: Concurrency(0, 10) for lane in LANES})
+        allowances = LaneAllowances(self.memories, pool=20, shares=dict.fromkeys(LANES, 5))
+        lanes = LaneRoutes(status, allowances, {lane: Concurrency(2, 10) for lane in LANES})
         agents = AgentRoutes(CATALOG, Lanes(LANES, "standard"), self.pauses)
         return Router(
             [

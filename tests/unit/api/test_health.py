@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from flotilla.errors import RetryableError
+from functions.api.dependencies import Dependencies, Dependency
 from functions.api.gateway import Request, Response
 from functions.api.health import Readiness
 from functions.api.routing import Call
@@ -31,7 +32,8 @@ def ask(readiness: Readiness) -> Response:
 
 
 def readiness(clock: ManualClock | None = None, seconds: float = 5.0, **probes: list[Probe]) -> Readiness:
-    return Readiness(probes, run_on_thread, clock or ManualClock(), seconds)
+    asked = [Dependency(name, calls) for name, calls in probes.items()]
+    return Readiness(Dependencies(asked, run_on_thread, clock or ManualClock(), seconds))
 
 
 def test_it_is_ready_if_everything_answers() -> None:
@@ -84,3 +86,35 @@ def test_asking_often_costs_one_round_of_probes_a_second() -> None:
     clock.advance(1.1)
     ask(asked)
     assert len(calls) == 2
+
+
+def test_what_the_api_can_do_without_is_not_asked_for() -> None:
+    asked = [Dependency("events", [fine]), Dependency("archive", [down], needed=False)]
+    answer = ask(Readiness(Dependencies(asked, run_on_thread, ManualClock())))
+    assert (answer.status, answer.value["checks"]) == (200, {"events": "ok"})
+
+
+def test_what_may_be_asked_seldom_is_and_that_it_is_back_is_seen_at_once() -> None:
+    clock = ManualClock()
+    calls: list[int] = []
+    working: list[bool] = [True]
+
+    def workflows() -> None:
+        calls.append(1)
+        if not working[0]:
+            down()
+
+    dependencies = Dependencies([Dependency("workflows", [workflows], remembered_ms=15_000)], run_on_thread, clock)
+    began_ms = clock.now_ms()
+    for _ in range(14):
+        asyncio.run(dependencies.look())
+        clock.advance(1)
+    assert len(calls) == 1
+    working[0] = False
+    clock.advance(1)
+    (seen,) = asyncio.run(dependencies.look())
+    assert (seen.answers, seen.since_ms) == (False, began_ms + 15_000)
+    working[0] = True
+    clock.advance(1)
+    (seen,) = asyncio.run(dependencies.look())
+    assert (seen.answers, len(calls)) == (True, 3)

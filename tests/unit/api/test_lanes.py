@@ -6,6 +6,7 @@ import pytest
 
 from flotilla.models import LaneCounts, LaneReading, Status
 from flotilla.read_model import Entry, UnreadableMessage
+from flotilla.scaling_ports import Remembered, ScalingMemory
 from flotilla.services.lane_status import MAX_PAGES
 from tests.gateway_events import identity
 from tests.unit.api.operating import OperatingApi
@@ -34,7 +35,7 @@ def test_every_lane_is_listed_with_all_members(api: OperatingApi) -> None:
         "delayed": 0,
         "dead": 0,
         "at_least": [],
-        "concurrency": {"now": 0, "min": 0, "max": 10},
+        "concurrency": {"now": 0, "min": 2, "max": 10, "allowed": None, "lent": 0, "borrowed": 0},
     }
 
 
@@ -43,7 +44,36 @@ def test_a_lane_at_work_is_told_as_its_queues_and_its_metrics_say(api: Operating
     api.meter.readings["batch"] = LaneReading(oldest_seconds=45, concurrency=3)
     lane = api.lane("batch")
     assert (lane["depth"], lane["in_flight"], lane["age_of_oldest_seconds"]) == (120, 30, 45)
-    assert lane["concurrency"] == {"now": 3, "min": 0, "max": 10}
+    assert lane["concurrency"]["now"] == 3
+
+
+def test_what_the_scaler_left_a_lane_with_is_told_with_whose_it_is(api: OperatingApi) -> None:
+    api.memories.memory = ScalingMemory(
+        4, {"critical": Remembered(2, 2), "standard": Remembered(10, 10), "batch": Remembered(8, 8)}
+    )
+    found = {name: api.lane(name)["concurrency"] for name in ("critical", "standard", "batch")}
+    told = {name: (each["allowed"], each["lent"], each["borrowed"]) for name, each in found.items()}
+    assert told == {"critical": (2, 3, 0), "standard": (10, 0, 5), "batch": (8, 0, 3)}, "of the 8, 5 are nobody's"
+
+
+@pytest.mark.parametrize("lanes", [{}, {"standard": Remembered(2, 2)}])
+def test_before_the_scaler_has_run_over_all_lanes_nothing_is_told_of_it(
+    api: OperatingApi, lanes: dict[str, Remembered]
+) -> None:
+    api.memories.memory = ScalingMemory(1, lanes)
+    assert api.lane("standard")["concurrency"]["allowed"] is None
+
+
+def test_without_the_scalers_memory_the_rest_is_told(api: OperatingApi) -> None:
+    api.memories.down = True
+    assert api.lane("batch")["concurrency"] == {
+        "now": 0,
+        "min": 2,
+        "max": 10,
+        "allowed": None,
+        "lent": 0,
+        "borrowed": 0,
+    }
 
 
 def test_what_nobody_has_measured_is_null_and_not_made_up(api: OperatingApi) -> None:

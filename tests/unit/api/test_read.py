@@ -222,7 +222,7 @@ def test_each_request_is_one_log_line_with_its_keys_and_never_its_body(
         "status": 202,
         "tenant": "acme",
         "key_id": "k7",
-        "trace_id": trace,
+        "trace_id": "67891233abcdef012345678912345678",
     }
     assert line.__dict__["task_id"] == answer.json()["id"]
     assert line.__dict__["ms"] >= 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flotilla import trace_context
 from flotilla.agents.catalog import Catalog
 from flotilla.errors import RetryableError, StoreUnavailableError
 from flotilla.events import Event, Kind
@@ -112,11 +113,35 @@ def test_a_null_input_is_an_input(api: Api) -> None:
     assert answer.json()["input"] is None
 
 
-def test_the_trace_header_travels_with_the_task(api: Api) -> None:
-    trace = "Root=1-67891233-abcdef012345678912345678"
-    api.submit(None, x_amzn_trace_id=trace)
-    api.submit(None, x_amzn_trace_id='"><script>')
-    assert [message.trace for message in api.lanes.sent.values()] == [trace, None]
+def test_the_clients_trace_travels_with_the_task(api: Api) -> None:
+    sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    root = "Root=1-67891233-abcdef012345678912345678"
+    api.submit(None, traceparent=sent, x_amzn_trace_id=root)
+    api.submit(None, x_amzn_trace_id=root)
+    api.submit(None, x_amzn_trace_id=f"{root};Parent=53995c3f42cd8ad8;Sampled=1")
+    of_x_ray = "00-67891233abcdef012345678912345678"
+    assert [message.trace for message in api.lanes.sent.values()] == [
+        sent,
+        f"{of_x_ray}-2345678912345678-00",
+        f"{of_x_ray}-53995c3f42cd8ad8-01",
+    ]
+
+
+def test_what_x_ray_records_is_what_the_task_is_part_of(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1")
+    api.submit(None, x_amzn_trace_id="Root=1-77777777-abcdef012345678912345678")
+    assert [message.trace for message in api.lanes.sent.values()] == [
+        "00-67891233abcdef012345678912345678-53995c3f42cd8ad8-01"
+    ]
+
+
+@pytest.mark.parametrize("header", ['"><script>', "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x"])
+def test_a_task_without_a_trace_gets_one_of_its_own(api: Api, header: str) -> None:
+    api.submit(None, x_amzn_trace_id=header, traceparent=header)
+    api.submit(None)
+    first, second = (trace_context.read(message.trace) for message in api.lanes.sent.values())
+    assert first is not None and second is not None and first != second
+    assert not first.sampled and not second.sampled
 
 
 def test_a_key_stands_for_one_task_quoted_or_not(api: Api) -> None:

@@ -15,6 +15,7 @@ from flotilla.integrations.declaration import Integration
 from flotilla.integrations.desk import IntegrationDesk
 from flotilla.integrations.effects import EffectScope
 from tests.fakes.integrations import MemoryProtection, MemorySecrets, MemoryTransport
+from tests.fakes.metrics import MemoryMetrics
 from tests.fakes.virtual_time import EPOCH_MS, VirtualClock, run_virtually
 from tests.unit.integrations.declarations import crm
 
@@ -48,6 +49,7 @@ class Calling:
 
     def __post_init__(self) -> None:
         self.transport = MemoryTransport(self.script)
+        self.metrics = MemoryMetrics()
         self.desk = IntegrationDesk(
             {self.integration.name: self.integration},
             transport=self.transport,
@@ -55,6 +57,7 @@ class Calling:
             protect=lambda _integration: self.protection,
             clock=VirtualClock(),
             random=random.Random(7),
+            metrics=self.metrics,
         )
 
     def client(self, name: str = "crm") -> IntegrationClient:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from flotilla.runtime.settings import (
     ApiSettings,
     AuthorizerSettings,
+    CanarySettings,
     ReconcilerSettings,
     RecorderSettings,
     RelaySettings,
@@ -40,12 +41,14 @@ ENVIRONMENT = {
     "FLOTILLA_WEBHOOK_ALLOW": "[]",
     "FLOTILLA_STATE_MACHINES": "arn:aws:states:us-east-1:123456789012:stateMachine:fleet-",
     "FLOTILLA_WORKERS": '{"fast": {"function": "fleet-worker-fast", "maximum_concurrency": 5}}',
+    "FLOTILLA_CANARY": '{"period_seconds": 300, "patience_seconds": {"fast": 300}, "scheduled": true}',
     "PATH": "/bin",
 }
 
 Settings = (
     type[ApiSettings]
     | type[AuthorizerSettings]
+    | type[CanarySettings]
     | type[ReconcilerSettings]
     | type[RecorderSettings]
     | type[RelaySettings]
@@ -56,6 +59,7 @@ Settings = (
 SETTINGS = [
     ApiSettings,
     AuthorizerSettings,
+    CanarySettings,
     ReconcilerSettings,
     RecorderSettings,
     RelaySettings,

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from flotilla.errors import RetryableError
 from flotilla.events import Event
+from flotilla.metric_ports import Metrics
 from flotilla.read_model import Entry
 from flotilla.services.archive_logs import LogArchiver
 from flotilla.services.past_logs import PastLogs
 from flotilla.services.project import Projector
+from flotilla.services.task_metrics import TaskMetrics
 from tests.fakes import ManualClock, MemoryEventLog
 from tests.fakes.archive import MemoryArchive
 from tests.fakes.retention import MemoryRetentionLedger
@@ -72,8 +74,9 @@ class ShakyArchive(MemoryArchive):
 class Followed:
     """The event log and what follows it."""
 
-    def __init__(self, retention_days: int = RETENTION_DAYS) -> None:
+    def __init__(self, retention_days: int = RETENTION_DAYS, metrics: Metrics | None = None) -> None:
         self.weather = Weather()
+        self.metrics = None if metrics is None else TaskMetrics(metrics, {})
         self.clock = ManualClock()
         self.log = ShakyLog(self.weather)
         self.views = ShakyViews(self.weather)
@@ -92,6 +95,7 @@ class Followed:
             archiver=self.archiver,
             ledger=self.ledger,
             retention_days=self.retention_days,
+            metrics=self.metrics,
         )
 
     def write(self, events: Iterable[Event]) -> None:

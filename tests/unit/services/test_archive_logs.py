@@ -8,7 +8,8 @@ import pytest
 
 from flotilla.errors import RetryableError
 from flotilla.events import Event, Kind
-from flotilla.events.archive_file import line_of
+from flotilla.events.archive_file import line_of, logs_in
+from flotilla.primitives.usage_hour import HOUR_MS
 from flotilla.services.archive_logs import LogArchiver, archive_key
 from tests.fakes.archive import MemoryArchive
 from tests.logs import LogBuilder, log_of
@@ -88,3 +89,48 @@ def test_an_object_that_fails_takes_no_other_with_it() -> None:
 
     archiver = LogArchiver(Choosy(), max_object_bytes=1)
     assert run(archiver.archive([ended(1), ended(2)])).keys() == {"tsk_2"}
+
+
+def redriven(*, died_ms: int, ended_ms: int) -> list[Event]:
+    builder = LogBuilder("tsk_redriven")
+    builder.add(Kind.ACCEPTED, at_ms=died_ms)
+    builder.add(Kind.DEAD_LETTERED, at_ms=died_ms)
+    builder.add(Kind.REDRIVEN, at_ms=ended_ms)
+    builder.add(Kind.SUCCEEDED, at_ms=ended_ms)
+    return builder.events
+
+
+def test_logs_that_ended_in_different_hours_are_different_objects() -> None:
+    archive = MemoryArchive()
+    logs = [redriven(died_ms=at_ms, ended_ms=at_ms) for at_ms in (HOUR_MS - 1, HOUR_MS)]
+    logs[1][0:] = log_of(Kind.STARTED, Kind.SUCCEEDED, task_id="tsk_other")
+    keys = run(LogArchiver(archive).archive(logs))
+    assert len(set(keys.values())) == len(archive.objects) == 2
+
+
+def test_every_end_of_a_task_is_in_the_hour_of_that_end() -> None:
+    archive = MemoryArchive()
+    log = redriven(died_ms=HOUR_MS - 1, ended_ms=5 * HOUR_MS)
+    keys = run(LogArchiver(archive).archive([log]))
+    held = {key[:21]: logs_in(content) for key, content in archive.objects.items()}
+    assert held == {
+        "archive/1970/01/01/00": {"tsk_redriven": log[:2]},
+        "archive/1970/01/01/05": {"tsk_redriven": log},
+    }
+    assert keys["tsk_redriven"].startswith("archive/1970/01/01/05/")
+
+
+def test_ends_within_one_hour_need_no_log_of_their_own() -> None:
+    archive = MemoryArchive()
+    run(LogArchiver(archive).archive([redriven(died_ms=HOUR_MS, ended_ms=HOUR_MS + 1)]))
+    assert len(archive.objects) == 1
+
+
+def test_a_log_of_which_an_earlier_end_is_not_archived_is_not_said_to_be() -> None:
+    class LosesFirstHour(MemoryArchive):
+        async def put(self, key: str, logs: Sequence[Sequence[Event]]) -> None:
+            if key.startswith("archive/1970/01/01/00"):
+                raise RetryableError("the archive did not answer")
+            await super().put(key, logs)
+
+    assert run(LogArchiver(LosesFirstHour()).archive([redriven(died_ms=0, ended_ms=HOUR_MS)])) == {}

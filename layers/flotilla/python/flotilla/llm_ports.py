@@ -115,6 +115,7 @@ class ModelReply:
     Attributes:
         text: What it says; where a form was asked for, the JSON text of it, unchecked.
         cached_input_tokens: Those of `input_tokens` that the provider had kept from before.
+        model: Which one answered, as the provider calls it; None where it does not say.
     """
 
     text: str
@@ -123,6 +124,7 @@ class ModelReply:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
+    model: str | None = None
 
 
 class ModelThrottledError(RetryableError):

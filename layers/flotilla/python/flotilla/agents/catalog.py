@@ -16,6 +16,9 @@ from flotilla.errors import UnknownAgentError
 
 OnOpen = Literal["park", "reject"]
 
+BUILT_IN = "flotilla."
+"""What the names of the fleet's own agents begin with, and no other's: they are deployed everywhere, and not listed."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from flotilla import trace_context
 from flotilla.agents.files import Files, SyncFiles
 from flotilla.agents.session import Session, SyncSession
 from flotilla.agents.steps import StepTaker
@@ -395,5 +396,5 @@ def log_keys(message: TaskMessage, attempt: int) -> dict[str, Any]:
         "agent": message.agent,
         "tenant": message.tenant,
         "attempt": attempt,
-        "trace_id": message.trace,
+        "trace_id": trace_context.id_of(message.trace),
     }

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flotilla.agents.catalog import AgentSpec
+from flotilla.agents.catalog import BUILT_IN, AgentSpec
 from flotilla.agents.decorator import definition_of
 
 _AGENTS_PACKAGE = "functions.worker.agents"
+_CANARY_MODULE = "functions.worker.canary"
 _DIAGNOSTICS_MODULE = "functions.worker.diagnostics"
 _OVERRIDABLE = frozenset({"lane", "timeout_seconds", "max_attempts", "integrations", "on_open", "routes", "budget_usd"})
 
@@ -25,6 +26,8 @@ _OVERRIDABLE = frozenset({"lane", "timeout_seconds", "max_attempts", "integratio
 def _modules(root: Path, diagnostics: bool) -> list[ModuleType]:
     folder = root.joinpath(*_AGENTS_PACKAGE.split("."))
     names = [f"{_AGENTS_PACKAGE}.{path.stem}" for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
+    if root.joinpath(*_CANARY_MODULE.split(".")).with_suffix(".py").is_file():
+        names.append(_CANARY_MODULE)
     if diagnostics:
         names.append(_DIAGNOSTICS_MODULE)
     return [import_module(name) for name in names]
@@ -46,6 +49,8 @@ def collect(root: Path, *, diagnostics: bool, overrides: dict[str, dict[str, Any
             function = definition.function.__name__
             if getattr(module, function, None) is not definition.function:
                 raise ValueError(f"agent {definition.name!r}: a worker would look for {module.__name__}.{function}")
+            if definition.name.startswith(BUILT_IN) and module.__name__ != _CANARY_MODULE:
+                raise ValueError(f"agent {definition.name!r}: names that begin with {BUILT_IN!r} are the fleet's own")
             if definition.name in agents:
                 raise ValueError(f"two agents are named {definition.name!r}")
             agents[definition.name] = definition.spec()

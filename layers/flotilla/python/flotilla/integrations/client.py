@@ -14,7 +14,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from flotilla.attempt_ports import Supervisor
@@ -41,6 +41,8 @@ from flotilla.integrations.outcome import Kind, Tried, may_repeat, of_answer, of
 from flotilla.integrations.request import ABSENT, Params, build, is_idempotent, is_safe, redirected
 from flotilla.integrations.response import IntegrationRefusedError, Response
 from flotilla.integrations.retrying import wait_ms
+from flotilla.integrations.telling import count_call, trace_headers
+from flotilla.metric_ports import Metrics, NoMetrics
 from flotilla.primitives.circuit import CallOutcome
 from flotilla.primitives.parking import unaided_seconds
 
@@ -87,6 +89,7 @@ class CallTools:
     Attributes:
         protection: The integration's.
         told: Outcomes on their way to the protection.
+        metrics: Counts requests, those that failed, and how long each took.
     """
 
     transport: HttpTransport
@@ -95,6 +98,7 @@ class CallTools:
     clock: Clock
     random: random.Random
     told: set[asyncio.Task[None]]
+    metrics: Metrics = field(default_factory=NoMetrics)
 
 
 class IntegrationClient:
@@ -262,10 +266,13 @@ class IntegrationClient:
         permit = await self._tools.protection.acquire(ask)
         began_ms = self._clock.now_ms()
         try:
-            tried = await self._sent(replace(request, headers=(*request.headers, *credentials)))
+            headers = (*request.headers, *trace_headers(request), *credentials)
+            tried = await self._sent(replace(request, headers=headers))
         except asyncio.CancelledError:
             took_ms = self._clock.now_ms() - began_ms
-            self._tell(permit, of_cut(took_ms, self._telling_ms), took_ms)
+            health = of_cut(took_ms, self._telling_ms)
+            count_call(self._tools.metrics, self._integration.name, health, took_ms)
+            self._tell(permit, health, took_ms)
             raise
         except BaseException as error:
             # An answer that is not taken is an answer; a request that is not made says nothing.
@@ -273,6 +280,7 @@ class IntegrationClient:
             self._tell(permit, health, self._clock.now_ms() - began_ms)
             raise
         took_ms = self._clock.now_ms() - began_ms
+        count_call(self._tools.metrics, self._integration.name, tried.health, took_ms)
         # The next try, or whoever calls next here, is to know of it. If time runs out meanwhile, it goes on by itself.
         await asyncio.shield(self._tell(permit, tried.health, took_ms, tried.retry_after_ms))
         return tried

@@ -17,6 +17,7 @@ from flotilla.integration_ports import HttpTransport, Protection, Secrets
 from flotilla.integrations.client import Caller, CallTools, IntegrationClient
 from flotilla.integrations.credentials import Credentials
 from flotilla.integrations.declaration import ANY, Integration
+from flotilla.metric_ports import Metrics, NoMetrics
 
 logger = logging.getLogger("flotilla.integrations")
 
@@ -33,6 +34,7 @@ class IntegrationDesk:
         protect: Makes an integration's protection.
         clock: Time.
         random: Draws jitter.
+        metrics: Counts.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class IntegrationDesk:
         protect: Callable[[Integration], Protection],
         clock: Clock,
         random: random.Random,
+        metrics: Metrics | None = None,
     ) -> None:
         self._declared = declared
         self._transport = transport
@@ -51,6 +54,7 @@ class IntegrationDesk:
         self._credentials = Credentials(secrets, clock)
         self._clock = clock
         self._random = random
+        self._metrics = metrics or NoMetrics()
         self._tools: dict[str, CallTools] = {}
         self._told: set[asyncio.Task[None]] = set()
 
@@ -95,6 +99,7 @@ class IntegrationDesk:
                 clock=self._clock,
                 random=self._random,
                 told=self._told,
+                metrics=self._metrics,
             )
         return found
 

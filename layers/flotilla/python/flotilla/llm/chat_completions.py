@@ -51,6 +51,7 @@ _TOO_LONG = re.compile(
 )
 _CHARACTERS = 500
 _BYTES_PER_TOKEN = 4
+_MODEL_NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,13 @@ def reply_of(answer: HttpAnswer, asked_bytes: int) -> ModelReply | Failure:
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cached_input_tokens=cached,
+        model=_model(value.get("model")),
     )
+
+
+def _model(name: Any) -> str | None:
+    """Who says that it answered; it goes into logs."""
+    return name if isinstance(name, str) and _MODEL_NAME.fullmatch(name) else None
 
 
 def _text(content: Any) -> str:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Container
 from dataclasses import replace
 
+from flotilla import trace_context
 from flotilla.clock import Clock
 from flotilla.errors import ParkedError, StoreUnavailableError
 from flotilla.integration_ports import (
@@ -155,7 +156,9 @@ class OpenAiCompatible:
             raise ModelMisconfiguredError(error.message, code="model_secret") from error
 
     async def _sent(self, model_id: str, body: bytes, credentials: _Headers, bounds: HttpBounds) -> HttpAnswer:
-        request = replace(self._blank, headers=(*self._blank.headers, *credentials), body=body)
+        request = replace(
+            self._blank, headers=(*self._blank.headers, *trace_context.headers(), *credentials), body=body
+        )
         try:
             return await self._transport.send(request, bounds)
         except CrowdedError as error:

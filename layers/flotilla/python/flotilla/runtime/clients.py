@@ -9,12 +9,15 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from flotilla import trace_context
+
 if TYPE_CHECKING:
     from botocore.session import Session
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -62,7 +65,14 @@ def _made(service: str, model_seconds: float | None = None) -> Any:
         # What is sent is built by the adapters and tested against the service model there.
         parameter_validation=False,
     )
-    return _session().create_client(service, config=config)
+    client = _session().create_client(service, config=config)
+    if models:
+        client.meta.events.register("before-call", _with_trace)
+    return client
+
+
+def _with_trace(params: dict[str, Any], **_: Any) -> None:
+    params["headers"].update(trace_context.headers())
 
 
 def _client(service: str, model_seconds: float | None = None) -> Any:
@@ -109,6 +119,12 @@ def sns() -> SNSClient:
 def cloudwatch() -> CloudWatchClient:
     """The CloudWatch client."""
     client: CloudWatchClient = _client("cloudwatch")
+    return client
+
+
+def lambda_() -> LambdaClient:
+    """The Lambda client."""
+    client: LambdaClient = _client("lambda")
     return client
 
 

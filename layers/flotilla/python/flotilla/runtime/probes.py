@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 Probe = Callable[[], None]
 
@@ -25,6 +26,9 @@ _NOTHING = "readiness-probe"
 
 _EXPECTED_OF_S3 = frozenset({"NoSuchKey", "AccessDenied", "403", "404"})
 """What S3 says of an object that is not there; without the right to list, that is "access denied"."""
+
+_EXPECTED_OF_STATES = frozenset({"ExecutionDoesNotExist", "StateMachineDoesNotExist", "ThrottlingException"})
+"""What Step Functions says of an execution that is not there, and that it was asked too often, which is an answer."""
 
 
 def table(client_factory: Callable[[], DynamoDBClient], name: str, partition_key: str) -> Probe:
@@ -68,5 +72,27 @@ def bucket(client_factory: Callable[[], S3Client], name: str) -> Probe:
                 raise RetryableError("a bucket does not answer", code="not_ready") from error
         except BotoCoreError as error:
             raise RetryableError("a bucket does not answer", code="not_ready") from error
+
+    return probe
+
+
+def state_machines(client_factory: Callable[[], SFNClient], machines: str, workflow: str) -> Probe:
+    """A probe of Step Functions.
+
+    Args:
+        client_factory: Makes (or returns the cached) client.
+        machines: What the ARNs of the fleet's state machines begin with.
+        workflow: One of the workflows.
+    """
+    execution = f"{machines.replace(':stateMachine:', ':execution:', 1)}{workflow}:{_NOTHING}"
+
+    def probe() -> None:
+        try:
+            client_factory().describe_execution(executionArn=execution)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in _EXPECTED_OF_STATES:
+                raise RetryableError("Step Functions does not answer", code="not_ready") from error
+        except BotoCoreError as error:
+            raise RetryableError("Step Functions does not answer", code="not_ready") from error
 
     return probe

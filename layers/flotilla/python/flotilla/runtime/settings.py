@@ -9,65 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Self, TypeVar
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Json, model_validator
 
 from flotilla.models import Status
-
-Text = Annotated[str, Field(min_length=1)]
-
-
-class LaneQueues(BaseModel):
-    """Where a lane's messages lie."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    queue_url: Text
-    dlq_url: Text
-
-
-class DelayQueue(BaseModel):
-    """One tier of the delay ladder."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    queue_url: Text
-    queue_arn: Text
-
-
-Delays = Annotated[dict[int, DelayQueue], Field(min_length=1)]
-"""The delay ladder: what a tier delays by, in seconds, and its queue."""
-
-
-class ScheduleTarget(BaseModel):
-    """What a one-time schedule is made of.
-
-    Attributes:
-        group: The group that schedules belong to.
-        role_arn: The role by which EventBridge Scheduler sends.
-        target_arn: The queue it sends to: the smallest tier's.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    group: Text
-    role_arn: Text
-    target_arn: Text
-
-
-class LaneWorker(BaseModel):
-    """Who works off a lane.
-
-    Attributes:
-        function: The name of the function.
-        maximum_concurrency: Invocations at once.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-    function: Text
-    maximum_concurrency: int
+from flotilla.runtime.settings_values import (
+    Delays,
+    LaneQueues,
+    LaneWorker,
+    ListPrices,
+    PlannedCanaries,
+    Scaling,
+    ScheduleTarget,
+    Text,
+)
 
 
 class _Settings(BaseModel):
@@ -111,6 +67,8 @@ class WorkerSettings(_TaskSettings):
         session_days: How long each turn of a session's memory is kept.
         event_bus: Where circuits' changes are told; None for nowhere.
         state_machines: What the ARNs of the workflows' state machines begin with; None where there are no workflows.
+        gb_second_usd: What Lambda asks for a gigabyte of memory for a second; None where nobody says.
+        invocation_usd: What it asks for one invocation.
     """
 
     lane: Text = Field(validation_alias="FLOTILLA_LANE")
@@ -120,6 +78,9 @@ class WorkerSettings(_TaskSettings):
     session_days: int = Field(validation_alias="FLOTILLA_SESSION_DAYS", ge=1)
     event_bus: Text | None = Field(default=None, validation_alias="FLOTILLA_EVENT_BUS")
     state_machines: Text | None = Field(default=None, validation_alias="FLOTILLA_STATE_MACHINES")
+
+    gb_second_usd: float | None = Field(default=None, validation_alias="FLOTILLA_GB_SECOND_USD", ge=0)
+    invocation_usd: float = Field(default=0.0, validation_alias="FLOTILLA_INVOCATION_USD", ge=0)
 
     @model_validator(mode="after")
     def _lane_exists(self) -> Self:
@@ -140,10 +101,13 @@ class ApiSettings(_TaskSettings):
         default_lane: For tasks whose client and agent name none.
         webhook_allow: Hosts that webhooks may go to though they are private.
         workers: By lane.
+        lane_pool: What all lanes together may have reserved.
+        canary: Which canaries there are to be seen.
         event_bus: Where circuits' changes are told; None for nowhere.
         state_machines: What the ARNs of the workflows' state machines begin with; a workflow's name follows.
         decisions_secret: The name of the secret that links to decisions are signed with; None where there are none.
         api_url: Where people reach the API; None where it is not known.
+        prices: What AWS asks; None where nobody says.
     """
 
     control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
@@ -153,11 +117,14 @@ class ApiSettings(_TaskSettings):
     delays: Json[Delays] = Field(validation_alias="FLOTILLA_DELAYS")
     schedules: Json[ScheduleTarget] = Field(validation_alias="FLOTILLA_SCHEDULES")
     workers: Json[dict[str, LaneWorker]] = Field(validation_alias="FLOTILLA_WORKERS")
+    lane_pool: int = Field(default=0, validation_alias="FLOTILLA_LANE_POOL", ge=0)
     default_lane: Text = Field(validation_alias="FLOTILLA_DEFAULT_LANE")
     event_bus: Text | None = Field(default=None, validation_alias="FLOTILLA_EVENT_BUS")
     state_machines: Text = Field(validation_alias="FLOTILLA_STATE_MACHINES")
+    canary: Json[PlannedCanaries] = Field(validation_alias="FLOTILLA_CANARY")
     decisions_secret: Text | None = Field(default=None, validation_alias="FLOTILLA_DECISIONS_SECRET")
     api_url: Text | None = Field(default=None, validation_alias="FLOTILLA_API_URL")
+    prices: Json[ListPrices] | None = Field(default=None, validation_alias="FLOTILLA_LIST_PRICES")
 
     @model_validator(mode="after")
     def _lanes_are_whole(self) -> Self:
@@ -208,6 +175,21 @@ class ReconcilerSettings(_TaskSettings):
     state_machines: Text = Field(validation_alias="FLOTILLA_STATE_MACHINES")
 
 
+class ScalerSettings(_Settings):
+    """What the scaler is told."""
+
+    name: Text = Field(validation_alias="FLOTILLA_NAME")
+    control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+    lanes: Json[dict[str, LaneQueues]] = Field(validation_alias="FLOTILLA_LANES")
+    scaling: Json[Scaling] = Field(validation_alias="FLOTILLA_SCALING")
+
+    @model_validator(mode="after")
+    def _lanes_are_whole(self) -> Self:
+        if missing := self.scaling.lanes.keys() - self.lanes.keys():
+            raise ValueError(f"FLOTILLA_LANES lacks {sorted(missing)}, which FLOTILLA_SCALING has")
+        return self
+
+
 class RecorderSettings(_Settings):
     """What the recorder of executions is told.
 
@@ -221,6 +203,22 @@ class RecorderSettings(_Settings):
     inline_payload_bytes: int = Field(validation_alias="FLOTILLA_INLINE_PAYLOAD_BYTES", ge=0)
     retention_days: int = Field(validation_alias="FLOTILLA_RETENTION_DAYS", ge=1)
     state_machines: Text = Field(validation_alias="FLOTILLA_STATE_MACHINES")
+
+
+class CanarySettings(_Settings):
+    """What the canary function is told.
+
+    Attributes:
+        api_url: Where the API is asked whether it is ready; None where it is not known.
+    """
+
+    name: Text = Field(validation_alias="FLOTILLA_NAME")
+    events_table: Text = Field(validation_alias="FLOTILLA_EVENTS_TABLE")
+    control_table: Text = Field(validation_alias="FLOTILLA_CONTROL_TABLE")
+    retention_days: int = Field(validation_alias="FLOTILLA_RETENTION_DAYS", ge=1)
+    lanes: Json[dict[str, LaneQueues]] = Field(validation_alias="FLOTILLA_LANES")
+    canary: Json[PlannedCanaries] = Field(validation_alias="FLOTILLA_CANARY")
+    api_url: Text | None = Field(default=None, validation_alias="FLOTILLA_API_URL")
 
 
 class BroadcastTargets(BaseModel):
@@ -285,11 +283,30 @@ class _ArchiveSettings(_Settings):
 
 
 class ProjectorSettings(_ArchiveSettings):
-    """What the projector is told."""
+    """What the projector is told.
+
+    Attributes:
+        tenant_classes: The class of each tenant that has one, which metrics tell apart.
+    """
+
+    tenant_classes: Json[dict[str, Text]] = Field(default={}, validation_alias="FLOTILLA_TENANT_CLASSES")
 
 
 class KeeperSettings(_ArchiveSettings):
     """What the retention keeper is told."""
+
+
+class RollupSettings(_Settings):
+    """What the rollup is told.
+
+    Attributes:
+        prices: What AWS asks; None where nobody says.
+    """
+
+    name: Text = Field(validation_alias="FLOTILLA_NAME")
+    archive_bucket: Text = Field(validation_alias="FLOTILLA_ARCHIVE_BUCKET")
+    retention_days: int = Field(validation_alias="FLOTILLA_RETENTION_DAYS", ge=1)
+    prices: Json[ListPrices] | None = Field(default=None, validation_alias="FLOTILLA_LIST_PRICES")
 
 
 class AuthorizerSettings(_Settings):

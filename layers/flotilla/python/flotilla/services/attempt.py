@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from flotilla import trace_context
 from flotilla.agents.catalog import AgentSpec
 from flotilla.agents.context import Context, SyncContext, log_keys
 from flotilla.agents.decorator import AgentDefinition
@@ -27,12 +28,12 @@ from flotilla.coordination import Turn
 from flotilla.errors import AttemptRevokedError, CorruptLogError, ParkedError, PermanentError, RetryableError
 from flotilla.models import Delivery, TaskMessage, canonical_json
 from flotilla.primitives.lease import SKEW_SECONDS, agent_budget_seconds
-from flotilla.primitives.meter import SharedMeter
 from flotilla.services.agent_threads import AgentThreads, contained_async
 from flotilla.services.attempt_budgets import SpendingOfAttempt
 from flotilla.services.attempt_integrations import IntegrationsOfAttempt
 from flotilla.services.attempt_models import ModelsOfAttempt
 from flotilla.services.attempt_tools import AttemptTools, Invocation
+from flotilla.services.attempt_usage import InvocationMeter
 from flotilla.services.children import ChildTasks
 from flotilla.services.claim import Claims
 from flotilla.services.claimed import Claimed, Elsewhere, Finished, NotNow, Suspect, Unlogged
@@ -51,6 +52,9 @@ from flotilla.workflows.references import complaint
 
 logger = logging.getLogger("flotilla.worker")
 
+_LOGGED_USAGE = ("duration_ms", "billed_ms", "model_calls", "cost_usd")
+"""The rest is in the event: each byte of a line that every task has is paid for."""
+
 
 class AttemptRunner:
     """Runs the attempts of one invocation."""
@@ -68,7 +72,7 @@ class AttemptRunner:
             clock=tools.clock,
             random=tools.random,
         )
-        self._meter = SharedMeter()
+        self._meter = InvocationMeter(tools.compute, invocation.messages)
 
     async def run(
         self, delivery: Delivery, wanted: TaskMessage | StepOrder, spec: AgentSpec, *, solo: bool
@@ -90,12 +94,19 @@ class AttemptRunner:
         budget = agent_budget_seconds(spec.timeout_seconds, remaining)
         if budget < spec.timeout_seconds and not self._invocation.fresh(self._clock.now_ms()):
             return Again(0)  # what ran before it took the time; a fresh invocation has more
+        with trace_context.carried(wanted.trace):
+            return await self._worked_on(delivery, wanted, spec, solo=solo)
+
+    async def _worked_on(
+        self, delivery: Delivery, wanted: TaskMessage | StepOrder, spec: AgentSpec, *, solo: bool
+    ) -> Outcome | str:
         try:
             message = await self._task(delivery, wanted, spec)
             if message is None:
                 return Done()
-            with self._invocation.roster.seat(message.tenant, message.agent) as seat:
-                return await self._run(delivery, message, spec, seat, solo=solo)
+            seat = self._invocation.roster.seat(message.tenant, message.agent)
+            with trace_context.carried(message.trace), seat as taken:
+                return await self._run(delivery, message, spec, taken, solo=solo)
         except CorruptLogError as error:
             return f"corrupt log: {error.message}"
         except RetryableError as error:
@@ -167,7 +178,7 @@ class AttemptRunner:
             failure = verdict_of(error)
         finally:
             now_ms = self._clock.now_ms()
-            usage = {"duration_ms": now_ms - began_ms, "billed_ms": self._meter.stop(key, now_ms), **models.usage()}
+            usage = {"duration_ms": now_ms - began_ms, **self._meter.stop(key, now_ms), **models.usage()}
             # The agent has stopped, or what it left on a thread ends with the invocation: nothing of it
             # can outlive the lease. What follows is fenced by its condition, however long it takes.
             self._tools.watchdog.disarm(key)
@@ -190,9 +201,9 @@ class AttemptRunner:
             "attempt ended",
             extra={
                 **log_keys(message, claimed.attempt),
-                **usage,
-                "error": None if failure is None else failure.error.code,
-                "waits_for": None if suspension.wait is None else suspension.wait.name,
+                **{name: usage[name] for name in _LOGGED_USAGE if name in usage},
+                **({} if failure is None else {"error": failure.error.code}),
+                **({} if suspension.wait is None else {"waits_for": suspension.wait.name}),
             },
         )
         return outcome

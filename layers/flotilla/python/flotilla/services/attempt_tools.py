@@ -12,6 +12,7 @@ from flotilla.agents.loader import AgentLoader
 from flotilla.clock import Clock
 from flotilla.ports import EventLog, LaneReceipts, PayloadStore, RunSync, SessionTurns
 from flotilla.services.agent_threads import Overruns
+from flotilla.services.attempt_usage import Compute
 from flotilla.services.bridge import Bridge
 from flotilla.services.callbacks import Callbacks
 from flotilla.services.children import DeployedLanes
@@ -37,6 +38,7 @@ class Invocation:
         overruns: Agents' code still running on a thread after its time. A thread cannot be stopped,
             so while there are any the process must not outlive the invocation.
         roster: The attempts under way.
+        messages: How many it was handed.
     """
 
     worker: str
@@ -44,6 +46,7 @@ class Invocation:
     ends_ms: int
     overruns: Overruns = field(default_factory=Overruns)
     roster: Roster = field(default_factory=Roster)
+    messages: int = 1
 
     def fresh(self, now_ms: int) -> bool:
         """Another invocation would have no more time than this one."""
@@ -79,6 +82,7 @@ class AttemptTools:
         bridge: Makes tasks of workflows' orders; None where there are no workflows.
         callbacks: Answers workflows' states; None likewise.
         files: Where agents' files lie; None where they have none.
+        compute: The process and what it costs; None where only time is told of what attempts used.
     """
 
     log: EventLog
@@ -100,3 +104,4 @@ class AttemptTools:
     bridge: Bridge | None = None
     callbacks: Callbacks | None = None
     files: PayloadStore | None = None
+    compute: Compute | None = None

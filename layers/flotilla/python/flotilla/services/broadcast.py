@@ -208,6 +208,7 @@ class Broadcaster:
             seq=seq,
             queued_at_ms=self._clock.now_ms(),
             payload=payload,
+            trace=told.state.trace,
         )
 
     async def _through(

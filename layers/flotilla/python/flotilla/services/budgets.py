@@ -177,6 +177,7 @@ class Budgets:
                 asked.append(scope)
                 stands = max(stands, found or Level.OK, key=list(Level).index)
         except (BudgetExceededError, BudgetParkedError):
+            self._metrics.count("BudgetRefusals")
             await self._release(Reservation(reservation_id, hold, stands, tuple(reversed(asked)), frozenset(blind)))
             raise
         return Reservation(reservation_id, hold, stands, tuple(scopes), frozenset(blind))

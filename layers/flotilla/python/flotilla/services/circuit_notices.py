@@ -15,12 +15,19 @@ from flotilla.broadcast_ports import Publisher
 from flotilla.circuit_ports import Transition
 from flotilla.clock import Clock, rfc3339
 from flotilla.metric_ports import Metrics
-from flotilla.primitives.circuit import CircuitRecord
+from flotilla.primitives.circuit import CircuitRecord, CircuitState
 from flotilla.services.circuit_view import LoggedTransitions
 
 logger = logging.getLogger("flotilla.circuit")
 
 _PATIENCE_SECONDS = 1.0
+
+_COUNTED_AS = {
+    CircuitState.CLOSED: "CircuitClosed",
+    CircuitState.OPEN: "CircuitOpened",
+    CircuitState.HALF_OPEN: "CircuitHalfOpened",
+}
+"""The metric of each step, by what it leads to."""
 
 
 class ToldTransitions:
@@ -45,7 +52,7 @@ class ToldTransitions:
     async def tell(self, transition: Transition) -> None:
         """See `Transitions.tell`."""
         await self._logged.tell(transition)
-        self._metrics.count("CircuitTransitions", circuit=transition.circuit, state=transition.after.state.value)
+        self._metrics.count(_COUNTED_AS[transition.after.state], circuit=transition.circuit)
         if self._bus is None:
             return
         notice = notice_of(transition, self._clock.now_ms())

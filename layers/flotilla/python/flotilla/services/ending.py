@@ -38,6 +38,9 @@ logger = logging.getLogger("flotilla.worker")
 
 _SHORTEST_PARKING_SECONDS = 1
 
+_COSTS = frozenset({"model_calls", "compute_usd"})
+"""Members of a usage that say that an attempt has cost something, however it ends."""
+
 
 class Endings:
     """Records the ends of attempts.
@@ -161,7 +164,7 @@ class Endings:
             body["until_ms"] = wait.until_ms
         if wait.detail is not None:
             body["detail"] = wait.detail
-        if "model_calls" in usage:
+        if usage.keys() & _COSTS:
             body["usage"] = usage  # it has cost something already
         await claimed.journal.append(Kind.WAITING, body)
         ends_ms = min((at for at in (wait.until_ms, claimed.message.deadline_ms) if at is not None), default=None)
@@ -189,7 +192,7 @@ class Endings:
         after_seconds = max(math.ceil(wait), not_before_seconds, _SHORTEST_PARKING_SECONDS)
         next_ms = self._in_seconds(after_seconds)
         body = {"reason": failure.error.code, "detail": failure.error.message, "next_attempt_ms": next_ms}
-        if "model_calls" in usage:
+        if usage.keys() & _COSTS:
             body["usage"] = usage  # it has cost something already
         await claimed.journal.append(Kind.PARKED, body)
         if claimed.message.session is not None or after_seconds <= IN_PLACE_SECONDS:

@@ -63,6 +63,7 @@ from flotilla.primitives.budget import Level
 from flotilla.primitives.circuit import CallOutcome
 from flotilla.primitives.parking import unaided_seconds
 from flotilla.services.model_protection import ModelProtection
+from flotilla.services.model_telling import tell_call
 from flotilla.services.model_try import TIMEOUT, Line, Taken, after, of_cut, reply_of, told
 
 logger = logging.getLogger("flotilla.models")
@@ -119,7 +120,7 @@ class ModelDesk:
         protect: Makes a model's protection.
         clock: Time.
         random: Draws jitter.
-        metrics: Told of failovers.
+        metrics: Counts calls, and how often another model served.
     """
 
     def __init__(
@@ -297,12 +298,14 @@ class RouteCalls:
         began_ms = self._clock.now_ms()
         try:
             reply = await reply_of(line.provider, model, call.request, try_ms)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             took_ms = self._clock.now_ms() - began_ms
+            tell_call(self._desk.metrics, model, took_ms, error)
             line.protection.later(told(taken.cut_off(of_cut(took_ms, call.route), took_ms)))
             raise
         except BaseException as error:
             took_ms = self._clock.now_ms() - began_ms
+            tell_call(self._desk.metrics, model, took_ms, error)
             what_follows = after(
                 taken, error, call.route, input_tokens=call.input_tokens, try_ms=try_ms, took_ms=took_ms
             )
@@ -313,6 +316,7 @@ class RouteCalls:
         cost = cost_micros(model.price, reply)
         served = Served(reply, call.models[0].name, model.name, cost, took_ms)
         self._caller.meter.count(served)
+        tell_call(self._desk.metrics, model, took_ms, reply, cost)
         await self._tell(line, taken.answered(took_ms, reply.input_tokens + reply.output_tokens, cost))
         return served
 
@@ -373,7 +377,7 @@ class RouteCalls:
             return
         route, why = call.route.name, call.whys.get(served.requested, FRUGAL)
         self._caller.meter.failed_over(route, served, why)
-        self._desk.metrics.count("ModelFailovers", route=route, requested=served.requested, served=served.served)
+        self._desk.metrics.count("ModelFailovers", route=route)
         extra = {"route": route, "requested": served.requested, "served": served.served, "why": why}
         logger.warning("another model served", extra={**extra, "attempt": self._caller.name})
 

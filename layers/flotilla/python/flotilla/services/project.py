@@ -29,6 +29,7 @@ from flotilla.primitives.retention import came_late
 from flotilla.read_model import Entry, Spent
 from flotilla.retention_ports import Kept, RetentionLedger
 from flotilla.services.archive_logs import LogArchiver
+from flotilla.services.task_metrics import TaskMetrics
 from flotilla.services.watch import look_at_ms
 from flotilla.workflows.order import is_run
 
@@ -113,10 +114,15 @@ def entry_of_log(events: Sequence[Event]) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Projected:
-    """A task's log, as far as it is followed, and what follows from it."""
+    """A task's log, as far as it is followed, and what follows from it.
+
+    Attributes:
+        since_seq: The first event of it that is new.
+    """
 
     log: Sequence[Event]
     entry: Entry
+    since_seq: int
 
 
 class Projector:
@@ -128,16 +134,25 @@ class Projector:
         archiver: Takes finished logs.
         ledger: Told of tasks that go on so late that their log has to be kept longer.
         retention_days: How long a finished task's log is promised to be kept.
+        metrics: Counts what the logs say, once an entry follows it; None counts nothing.
     """
 
     def __init__(
-        self, *, log: EventLog, views: ReadModel, archiver: LogArchiver, ledger: RetentionLedger, retention_days: int
+        self,
+        *,
+        log: EventLog,
+        views: ReadModel,
+        archiver: LogArchiver,
+        ledger: RetentionLedger,
+        retention_days: int,
+        metrics: TaskMetrics | None = None,
     ) -> None:
         self._log = log
         self._views = views
         self._archiver = archiver
         self._ledger = ledger
         self._retention_days = retention_days
+        self._metrics = metrics
         self._followed: dict[str, int] = {}
         self._faults: dict[str, int] = {}
 
@@ -157,9 +172,7 @@ class Projector:
         logs = await asyncio.gather(*(self._projected(task_id, found) for task_id, found in wanted.items()))
         ready = [found for found in logs if isinstance(found, _Projected)]
         keys = await self._archiver.archive([each.log for each in ready if each.entry.status.terminal])
-        stored = await asyncio.gather(
-            *(self._store(replace(each.entry, archive_key=keys.get(each.entry.task_id))) for each in ready)
-        )
+        stored = await asyncio.gather(*(self._store(each, keys.get(each.entry.task_id)) for each in ready))
         unread = {task_id for task_id, found in zip(wanted, logs, strict=True) if isinstance(found, RetryableError)}
         return frozenset(unread | {each.entry.task_id for each, done in zip(ready, stored, strict=True) if not done})
 
@@ -167,6 +180,10 @@ class Projector:
         """Whether there is anything in it that an entry follows, and that this process has not followed yet."""
         telling = [seq for seq, event in found.items() if event.kind not in _UNDER_WAY]
         return bool(telling) and max(telling) > self._followed.get(task_id, -1)
+
+    def _new_since(self, task_id: str, found: dict[int, Event]) -> int:
+        telling = min(seq for seq, event in found.items() if event.kind not in _UNDER_WAY)
+        return max(telling, self._followed.get(task_id, -1) + 1)
 
     async def _projected(self, task_id: str, found: dict[int, Event]) -> _Projected | RetryableError | None:
         """The task as its log tells it; None where there is nothing to be projected."""
@@ -177,7 +194,7 @@ class Projector:
                 if not events or events[0].seq != 0:
                     return None  # retention has begun to drop it: the record is older than the log
             events = list(settled(events))
-            return _Projected(events, entry_of(fold(events)))
+            return _Projected(events, entry_of(fold(events)), self._new_since(task_id, found))
         except RetryableError as error:
             logger.warning("log not read", extra={"task_id": task_id, "code": error.code, "error": error.message})
             return error
@@ -197,17 +214,21 @@ class Projector:
         del self._faults[task_id]
         return True
 
-    async def _store(self, entry: Entry) -> bool:
+    async def _store(self, projected: _Projected, archive_key: str | None) -> bool:
+        entry = replace(projected.entry, archive_key=archive_key)
         try:
             if not entry.status.terminal and came_late(entry.created_at_ms, entry.head_at_ms, self._retention_days):
                 await self._ledger.remember(Kept(entry.task_id, entry.tenant, entry.created_at_ms, entry.head_at_ms))
-            await self._views.put(entry)
+            stored = await self._views.put(entry)
         except RetryableError as error:
             logger.warning("entry not stored", extra={"task_id": entry.task_id, "code": error.code})
             return False
         except Exception:
             logger.exception("task not projected", extra={"task_id": entry.task_id})
             return self._given_up(entry.task_id)
+        if stored and self._metrics is not None:
+            # Where an entry says as much already, whoever stored it has counted it.
+            self._metrics.tell(projected.log, projected.since_seq)
         self._follow(entry)
         return True
 

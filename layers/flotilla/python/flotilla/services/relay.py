@@ -17,6 +17,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from flotilla import trace_context
 from flotilla.clock import Clock
 from flotilla.errors import RetryableError, UnreadableMessageError
 from flotilla.models import Delivery, TaskMessage
@@ -155,7 +156,8 @@ class Relay:
         try:
             await self._delays.send(message, tier_seconds)
         except RetryableError as error:
-            logger.warning("not passed on", extra={"task_id": message.task_id, "error": error.message})
+            with trace_context.carried(message.trace):
+                logger.warning("not passed on", extra={"task_id": message.task_id, "error": error.message})
             return False
         return True
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flotilla import trace_context
 from flotilla.agents.catalog import AgentSpec
 from flotilla.clock import Clock
 from flotilla.errors import CircuitOpenError, FlotillaError, IdempotencyKeyReusedError, RetryableError
@@ -269,7 +270,7 @@ def accepted_event(task_id: str, payload: Payload, submission: Submission, at_ms
         "deadline_ms": submission.deadline_ms,
         "webhook": submission.webhook,
         "labels": submission.labels or None,
-        "trace": submission.trace,
+        "trace": submission.trace or trace_context.made(_top(task_id, submission)).traceparent,
         "budgets": _budgets(task_id, submission) or None,
         "lane_asked": submission.lane_asked or None,
     }
@@ -289,6 +290,11 @@ def accepted_event(task_id: str, payload: Payload, submission: Submission, at_ms
         body=body,
         prev_hash=GENESIS_HASH,
     )
+
+
+def _top(task_id: str, submission: Submission) -> str:
+    descent = submission.descent
+    return task_id if descent is None else descent.root
 
 
 def _budgets(task_id: str, submission: Submission) -> list[list[Any]]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from flotilla.errors import LimitedError, PermanentError
+from flotilla.metric_ports import Metrics, NoMetrics
 from flotilla.services.limit_board import LimitBoard
 
 if TYPE_CHECKING:
@@ -100,9 +101,17 @@ class SubmitLimits:
         board: Limits set at run time.
         limiter: Makes (or returns) what draws, with `NO_PLACES`; asked for where there is something to limit.
         declared: Limits as declared: `client`, `tenant`, `agent#<name>`.
+        metrics: Counts the tasks that are not admitted.
     """
 
-    def __init__(self, board: LimitBoard, limiter: Callable[[], Limiter], declared: Mapping[str, Limit]) -> None:
+    def __init__(
+        self,
+        board: LimitBoard,
+        limiter: Callable[[], Limiter],
+        declared: Mapping[str, Limit],
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or NoMetrics()
         self._board = board
         self._limiter = limiter
         self._declared = declared
@@ -127,6 +136,8 @@ class SubmitLimits:
             return Admitted()
         call = _LimitedCall(self._limiter(), [[*own, *of_agents[agent]] for agent in agents])
         await call.draw()
+        if call.refused:
+            self._metrics.count("TasksRefused", len(call.refused))
         return call
 
     async def _in_force(self, *limits: _Of) -> list[_Of]:

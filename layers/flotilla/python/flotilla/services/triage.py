@@ -24,10 +24,12 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from flotilla import trace_context
 from flotilla.agents.catalog import Catalog
 from flotilla.clock import Clock
 from flotilla.errors import CorruptLogError, RetryableError, UnknownAgentError, UnreadableMessageError
 from flotilla.events import Event, Kind, TaskState, fold
+from flotilla.metric_ports import Metrics, NoMetrics
 from flotilla.models import Delivery, ErrorInfo, Status, TaskMessage
 from flotilla.ports import EventLog, LaneReceipts, PayloadStore, ReadModel
 from flotilla.primitives.lease import seconds_until_takeover
@@ -136,6 +138,7 @@ class TriageService:
         random: Draws jitter: what comes back together must not start together.
         actor: Who writes, unique to the invocation.
         orders: Accepts workflows' orders; None where there are no workflows.
+        metrics: Counts the messages that stand for no task.
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class TriageService:
         random: random.Random,
         actor: str,
         orders: Orders | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._log = log
         self._read_model = read_model
@@ -160,6 +164,7 @@ class TriageService:
         self._random = random
         self._actor = actor
         self._orders = orders
+        self._metrics = metrics or NoMetrics()
 
     async def run(self, messages: Sequence[DeadMessage], receipts: LaneReceipts) -> TriageResult:
         """Sort out one queue's messages: groups at once, each in order; one that is held holds up its group alone."""
@@ -210,6 +215,10 @@ class TriageService:
 
     async def _sort_out(self, dead: DeadMessage) -> _Outcome:
         wanted = read_wanted(dead.delivery.body)
+        with trace_context.carried(wanted.trace):
+            return await self._sort_out_task(dead, wanted)
+
+    async def _sort_out_task(self, dead: DeadMessage, wanted: TaskMessage | StepOrder) -> _Outcome:
         for _ in range(_TRIES):
             events = await self._log.read(wanted.task_id)
             if not events:
@@ -296,6 +305,7 @@ class TriageService:
             await self._payloads.put(unreadable_body_key(found.lane, found.message_id), found.body.encode())
             found = replace(found, body=found.body[:MAX_BODY_CHARACTERS])
         await self._read_model.put_unreadable(found)
+        self._metrics.count("MessagesUnreadable", lane=found.lane)
         logger.error("unreadable message", extra={"message_id": found.message_id, "reason": found.reason})
         return _Done()
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flotilla import trace_context
 from flotilla.broadcast import Breaker, Endpoint, EndpointState, WebhookMessage
 from flotilla.broadcast_ports import Endpoints, WebhookReceipts, WebhookSender
 from flotilla.clock import Clock
@@ -105,6 +106,10 @@ class WebhookDeliveries:
             message = WebhookMessage.from_body(delivery.body)
         except UnreadableMessageError as error:
             return await self._give_up(delivery, error.message, {"message_id": delivery.message_id})
+        with trace_context.carried(message.trace):
+            return await self._worked_on(delivery, message, ends_ms)
+
+    async def _worked_on(self, delivery: Delivery, message: WebhookMessage, ends_ms: int) -> bool:
         keys = {"webhook_id": message.id, "endpoint_id": message.endpoint_id, "task_id": message.task_id}
         try:
             endpoint = await self._endpoints.get(message.tenant, message.endpoint_id)
@@ -173,6 +178,7 @@ class WebhookDeliveries:
                 now_ms = self._clock.now_ms()
                 secrets = [secret.text for secret in valid(endpoint.secrets, now_ms)]
                 headers = headers_for(message.id, body, secrets=secrets, now_ms=now_ms)
+                headers |= dict(trace_context.headers())
                 answer = await self._sender.post(target, addresses, headers, body, self._attempt_seconds)
         except TimeoutError:
             return _Attempt(None, "no answer in time")

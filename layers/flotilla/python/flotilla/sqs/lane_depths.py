@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from flotilla.errors import StoreUnavailableError
 from flotilla.ports import RunSync
+from flotilla.scaling_ports import Backlog
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+_Count = Literal["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
 
 class SqsLaneDepths:
-    """`LaneDepths` over FIFO queues.
+    """`LaneDepths` and `LaneBacklogs` over FIFO queues.
 
     Args:
         client: An SQS client.
@@ -30,13 +33,17 @@ class SqsLaneDepths:
 
     async def waiting(self, lane: str) -> int:
         """See `LaneDepths.waiting`."""
-        return await self._run_sync(self._waiting, self._queue_urls[lane])
+        (waiting,) = await self._run_sync(self._counts, self._queue_urls[lane], "ApproximateNumberOfMessages")
+        return waiting
 
-    def _waiting(self, queue_url: str) -> int:
+    async def backlog(self, lane: str) -> Backlog:
+        """See `LaneBacklogs.backlog`."""
+        counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        return Backlog(*await self._run_sync(self._counts, self._queue_urls[lane], *counts))
+
+    def _counts(self, queue_url: str, *counts: _Count) -> list[int]:
         try:
-            answer = self._client.get_queue_attributes(
-                QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"]
-            )
+            answer = self._client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=counts)
         except (ClientError, BotoCoreError) as error:
             raise StoreUnavailableError("the lane did not answer", code="lane_unavailable") from error
-        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+        return [int(answer["Attributes"][count]) for count in counts]

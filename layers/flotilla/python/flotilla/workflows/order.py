@@ -135,6 +135,11 @@ class StepOrder:
     timeout_seconds: int | None = None
 
     @property
+    def trace(self) -> str | None:
+        """Its run's."""
+        return self.header.trace
+
+    @property
     def task_id(self) -> str:
         """The task's id."""
         # Three zero bytes tell it from the ids of other tasks (`services.children`, `services.submit`).

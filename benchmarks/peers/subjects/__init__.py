@@ -1,0 +1,1 @@
+"""The subjects, each in a file of its own."""

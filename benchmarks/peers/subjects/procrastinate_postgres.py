@@ -1,0 +1,32 @@
+"""Procrastinate on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.peers.programs_subject import program
+from benchmarks.peers.subject import DEAD_AFTER_SECONDS, TASKS_EACH, WORKERS
+from benchmarks.peers.subjects.postgres_subject import PostgresSubject
+
+_MODULE = "procrastinate_app"
+
+
+class Procrastinate(PostgresSubject):
+    """Procrastinate, asynchronous tasks."""
+
+    name = "procrastinate"
+    how = (
+        f"{WORKERS} workers of {TASKS_EACH} asyncio tasks; heartbeats, and a periodic task that retries jobs of "
+        f"workers silent for {DEAD_AFTER_SECONDS:.0f} s; PostgreSQL with its defaults, `fsync` on"
+    )
+
+    def _serve(self) -> None:
+        super()._serve()
+        self._run(program(_MODULE, "install"))
+
+    def _worker_command(self, number: int) -> Sequence[str | Path]:  # noqa: ARG002 - all are alike
+        return program(_MODULE, "worker", str(TASKS_EACH))
+
+    def _submitter_command(self) -> Sequence[str | Path]:
+        return program(_MODULE, "submit")

@@ -1,0 +1,1 @@
+"""Canaries: a small task on every lane every few minutes, measured from end to end."""

@@ -1,0 +1,1 @@
+"""The function that adds up what the tasks of each hour used."""

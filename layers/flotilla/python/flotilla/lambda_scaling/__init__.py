@@ -1,0 +1,1 @@
+"""Lambda's own settings of what may run at once."""

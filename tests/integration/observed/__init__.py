@@ -1,0 +1,1 @@
+"""What a fleet tells of itself while its functions run: lines of the log, metrics, traces."""
