@@ -1,6 +1,7 @@
 """What a fleet costs a month in which nothing is done, item by item.
 
-Storage is not in it: it follows from what was done before. Free tiers are not taken off.
+Storage is not in it: it follows from what was done before. All is at list price; what AWS gives every account for
+nothing, for ever, is said beside it, for an account that has nothing else.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ RUN_READ_UNITS = 10
 
 @dataclass(frozen=True, slots=True)
 class IdleItem:
-    """One item: what it is, how it comes about, and its dollars a month."""
+    """One item: what it is, how it comes about, its dollars a month, and how many of them no account is billed."""
 
     what: str
     how: str
     dollars: float
+    allowance: float = 0.0
 
 
 def idle_items(fleet: FleetShape) -> list[IdleItem]:
@@ -37,12 +39,15 @@ def idle_items(fleet: FleetShape) -> list[IdleItem]:
 def _items(fleet: FleetShape) -> Iterator[IdleItem]:
     idle, price = fleet.idle, prices.LAMBDA_GB_SECONDS[fleet.architecture]
     polls = POLLERS * SECONDS_IN_MONTH / POLL_SECONDS
-    for kind, queues, each in (
-        ("FIFO", idle.polled_fifo_queues, prices.SQS_FIFO_REQUESTS),
-        ("standard", idle.polled_standard_queues, prices.SQS_STANDARD_REQUESTS),
+    for kind, queues, each, free in (
+        ("FIFO", idle.polled_fifo_queues, prices.SQS_FIFO_REQUESTS, prices.FREE_SQS_REQUESTS),
+        ("standard", idle.polled_standard_queues, prices.SQS_STANDARD_REQUESTS, 0),
     ):
         how = f"{queues} x {POLLERS} long polls of {POLL_SECONDS} s, by Lambda's event sources"
-        yield IdleItem(f"SQS: polls of {kind} queues", how, queues * polls * each / MILLION)
+        requests = queues * polls
+        yield IdleItem(
+            f"SQS: polls of {kind} queues", how, requests * each / MILLION, min(requests, free) * each / MILLION
+        )
     for name, runs in idle.schedules.items():
         month = runs * MINUTES_IN_MONTH
         one = (
@@ -65,14 +70,21 @@ def _items(fleet: FleetShape) -> Iterator[IdleItem]:
         "CloudWatch: alarms",
         f"{idle.alarms} alarms on {idle.alarm_metrics} metrics",
         idle.alarm_metrics * prices.ALARM_METRIC_MONTHS,
+        min(idle.alarm_metrics, prices.FREE_ALARM_METRICS) * prices.ALARM_METRIC_MONTHS,
     )
     composite = idle.composite_alarms * prices.COMPOSITE_ALARM_MONTHS
     yield IdleItem("CloudWatch: composite alarms", f"{idle.composite_alarms}", composite)
-    yield IdleItem("CloudWatch: dashboards", f"{idle.dashboards}", idle.dashboards * prices.DASHBOARD_MONTHS)
+    yield IdleItem(
+        "CloudWatch: dashboards",
+        f"{idle.dashboards}",
+        idle.dashboards * prices.DASHBOARD_MONTHS,
+        min(idle.dashboards, prices.FREE_DASHBOARDS) * prices.DASHBOARD_MONTHS,
+    )
     yield IdleItem(
         "CloudWatch: custom metrics",
         f"{idle.custom_metrics} that have data in every hour",
         idle.custom_metrics * prices.METRIC_MONTHS,
+        min(idle.custom_metrics, prices.FREE_METRICS) * prices.METRIC_MONTHS,
     )
     yield IdleItem("Secrets Manager: secrets", f"{idle.secrets}", idle.secrets * prices.SECRET_MONTHS)
     provisioned = prices.LAMBDA_PROVISIONED_GB_SECONDS[fleet.architecture]

@@ -108,6 +108,7 @@ class Plan:
             "waiting_share": self.waiting_share,
             "idle": [dataclasses.asdict(item) for item in self.idle],
             "idle_monthly_usd": sum(item.dollars for item in self.idle),
+            "idle_monthly_usd_after_allowances": sum(item.dollars - item.allowance for item in self.idle),
             "alternatives_monthly_usd": [
                 {"name": name, "least": least, "most": most, "beside": beside}
                 for name, least, most, beside in self.alternatives

@@ -1,7 +1,7 @@
 """List prices, us-east-1, November 2026, in dollars: the one place where they stand.
 
-What is counted by the call or the unit has its price for a million; the rest says of what. No free tier, no discount
-for volume, no savings plan, no tax. Transfer to the internet is not in it: answers are small.
+What is counted by the call or the unit has its price for a million; the rest says of what. No free tier but what is
+named as free, no discount for volume, no savings plan, no tax. Transfer to the internet is not in it: answers are small.
 """
 
 from __future__ import annotations
@@ -66,6 +66,12 @@ ALARM_METRIC_MONTHS: Final = 0.10
 """Each metric that an alarm looks at, periods of a minute and more."""
 COMPOSITE_ALARM_MONTHS: Final = 0.50
 DASHBOARD_MONTHS: Final = 3.00
+
+# What every account has for nothing in every month, for ever; an account, not a fleet.
+FREE_SQS_REQUESTS: Final = 1_000_000
+FREE_METRICS: Final = 10
+FREE_ALARM_METRICS: Final = 10
+FREE_DASHBOARDS: Final = 3
 
 # X-Ray.
 TRACES: Final = 5.00

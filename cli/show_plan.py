@@ -133,7 +133,12 @@ def _show_dollars(console: Console, plan: Plan) -> None:
     table.add_row("all", dollars(plan.monthly_usd), "")
     console.print(table, markup=False)
     idle = ", ".join(f"{item.what} {dollars(item.dollars)}" for item in plan.idle)
-    _say(console, f"Idle, in a month without work: {dollars(sum(item.dollars for item in plan.idle))} ({idle})")
+    billed = dollars(sum(item.dollars - item.allowance for item in plan.idle))
+    _say(
+        console,
+        f"Idle, in a month without work: {dollars(sum(item.dollars for item in plan.idle))} ({idle}); {billed} of it "
+        "where the account has AWS's lasting free allowances for this fleet alone",
+    )
     if plan.waiting_share:
         _say(console, f"Of the agents' own time {plan.waiting_share:.0%} is waiting for models")
     others = _table(

@@ -177,8 +177,8 @@ def _show_profile(console: Console, found: Sequence[dict[str, Any]], margin: flo
         )
     console.print(table, markup=False)
     console.print(
-        f"In MB; set it as lanes.<name>.memory_mb. Never below {margin:g} times the peak; below 1769 MB less memory is less "
-        "processor too.",
+        f"In MB; set it as lanes.<name>.memory_mb. Never below {margin:g} times the peak; below 1769 MB less memory is "
+        "less processor too.",
         markup=False,
         highlight=False,
     )

@@ -54,8 +54,8 @@ def _notes(result: Result) -> list[str]:
     lines = [said]
     if done.unknown:
         lines.append(
-            f"Of {done.unknown} submits without an answer {done.found} had been accepted all the same; all of them were "
-            "sent again, with their keys."
+            f"Of {done.unknown} submits without an answer {done.found} had been accepted all the same; all were sent "
+            "again, with their keys."
         )
     lines += [f"**Lost**: {task_id}" for task_id in done.lost[:10]]
     lines += [f"**Doubled**: {what}" for what in done.doubled[:10]]

@@ -41,7 +41,7 @@ work behind at the end."""
 def main() -> int:
     """Run everything; 0."""
     began = time.monotonic()
-    with ProcessPoolExecutor(max_workers=5) as pool:
+    with ProcessPoolExecutor(max_workers=len(SCENARIOS)) as pool:
         contests = list(pool.map(_contest, range(len(SCENARIOS))))
     all_runs = list(zip(SCENARIOS, contests, strict=True))
     parts = [_ABOUT, _findings(all_runs), plots.costs([(scenario.name, runs) for scenario, runs in all_runs])]

@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from capacity.simulation import Observed, Scaler, Setting
-from flotilla.primitives.scaling import RAISE_ABOVE, LaneBounds, LaneLoad, LaneScale, ScalingPolicy, decide
+from flotilla.primitives.scaling import LaneBounds, LaneLoad, LaneScale, ScalingPolicy, decide
 
 
 class Flotilla:
     """Flotilla's own, `flotilla.primitives.scaling`, told what the scaler's function is told.
 
     Attributes:
-        owed: For how many periods one after the other each lane had less of its share than it called for, at the most.
+        owed: For how many periods each lane had less of its share than it had called for, at the most.
     """
 
     def __init__(self, policy: ScalingPolicy, bounds: Mapping[str, LaneBounds]) -> None:
         self._policy, self._bounds = policy, bounds
         self._remembered: dict[str, LaneScale] = {}
-        self._owing = dict.fromkeys(bounds, 0)
+        self._calls: dict[str, list[tuple[int, int]]] = {name: [] for name in bounds}
         self.owed = dict.fromkeys(bounds, 0)
 
     def __call__(
@@ -43,9 +43,10 @@ class Flotilla:
         }
         self._remembered = decide(self._policy, self._bounds, loads, scales, now_ms)
         for name, scale in self._remembered.items():
-            owes = not scale.calm_ms and min(scale.wanted, self._bounds[name].share) > scale.concurrency * RAISE_ABOVE
-            self._owing[name] = self._owing[name] + 1 if owes else 0
-            self.owed[name] = max(self.owed[name], self._owing[name])
+            calls = 0 if scale.calm_ms else min(scale.wanted, self._bounds[name].share)
+            open_calls = [(call, age + 1) for call, age in self._calls[name]] + [(calls, 0)]
+            self._calls[name] = [(call, age) for call, age in open_calls if scale.concurrency < call <= calls]
+            self.owed[name] = max([self.owed[name], *(age + 1 for _, age in self._calls[name])])
         return {
             name: Setting(scale.concurrency, scale.reserved, scale.provisioned)
             for name, scale in self._remembered.items()

@@ -1,4 +1,4 @@
-"""`GET /v1/usage`: what tasks used and cost, by agent, model, tenant or lane. For operators: it is of the whole fleet."""
+"""`GET /v1/usage`: what tasks used and cost, by agent, model, tenant or lane. For operators: of the whole fleet."""
 
 from __future__ import annotations
 

@@ -91,7 +91,8 @@ class ModelProviderContract:
 
     def test_text_comes_back_with_what_it_used(self, serving: Callable[[], Serving]) -> None:
         reply = serving().ask(asking("one two three", system="be brief"))
-        assert reply == ModelReply(text="5 words", input_tokens=5, output_tokens=2)
+        # Not all say who answered.
+        assert replace(reply, model=None) == ModelReply(text="5 words", input_tokens=5, output_tokens=2)
 
     def test_a_conversation_is_told_whole(self, serving: Callable[[], Serving]) -> None:
         talk = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import app
-from tests.synthesis import REPOSITORY, synthesize
+from tests.synthesis import REPOSITORY, Templates, synthesize
 
 STACKS = ("alarms", "api", "dispatch", "followers", "lanes", "state", "workers", "workflows")
 
@@ -36,12 +36,19 @@ def test_it_synthesizes_in_an_environment_that_knows_nothing_of_aws(tmp_path: Pa
 
 def test_another_settings_file_names_everything(tmp_path: Path) -> None:
     settings = tmp_path / "fleet.toml"
-    settings.write_text('name = "fleet-2"\ndefault_lane = "only"\n[lanes.only]\n', encoding="utf-8")
+    told = '[alarms]\nemails = ["team@example.com"]\npages = ["oncall@example.com"]\n'
+    settings.write_text(f'name = "fleet-2"\ndefault_lane = "only"\n[lanes.only]\n{told}', encoding="utf-8")
     out = synthesize(tmp_path / "out", settings=settings)
     found = sorted(out.glob("*.template.json"))
     assert [path.name for path in found] == [f"fleet-2-{stack}.template.json" for stack in STACKS]
     for template in found:
         assert "flotilla-" not in template.read_text(encoding="utf-8")
+    listening = {
+        each.properties["Endpoint"]: each.properties["TopicArn"].rsplit(":", 1)[1]
+        for each in Templates(out).resources("AWS::SNS::Subscription")
+        if each.properties["Protocol"] == "email"
+    }
+    assert listening == {"team@example.com": "fleet-2-alarms", "oncall@example.com": "fleet-2-pages"}
 
 
 @pytest.mark.parametrize(

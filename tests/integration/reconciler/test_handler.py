@@ -113,9 +113,9 @@ def test_a_task_that_is_overdue_costs_a_read_a_message_and_a_note(deployed: Depl
     deployed.run()
     deployed.task("tsk_due", 30 * MINUTE_MS, due_at_ms=due_before(3 * MINUTE_MS))
     deployed.run()
-    of_the_list_and_the_marks = 4 + 4
+    of_the_list_the_marks_and_the_circuits = 4 + 4 + 1
     assert sorted(deployed.fleet.calls) == sorted(
-        ["Query"] * (of_the_list_and_the_marks + 1) + ["GetQueueAttributes", "SendMessage", "UpdateItem"]
+        ["Query"] * (of_the_list_the_marks_and_the_circuits + 1) + ["GetQueueAttributes", "SendMessage", "UpdateItem"]
     )
 
 

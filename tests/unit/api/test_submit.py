@@ -195,10 +195,15 @@ def test_a_task_that_ends_within_the_wait_is_answered_finished(api: Api) -> None
     assert task["usage"] == {
         "duration_ms": 12,
         "billed_ms": 3,
+        "cpu_ms": None,
+        "memory_mb": None,
+        "peak_memory_mb": None,
+        "compute_usd": 0.0,
         "model_calls": 0,
         "input_tokens": 0,
         "output_tokens": 0,
         "cost_usd": 0.0,
+        "models": {},
         "cached": False,
         "failovers": [],
     }

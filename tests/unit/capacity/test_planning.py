@@ -195,6 +195,16 @@ def test_an_idle_fleet_pays_for_what_looks_whether_there_is_work() -> None:
     assert set(found) == {"SQS: polls of FIFO queues", "Lambda: reconciler", "Secrets Manager: secrets"}
 
 
+def test_what_an_account_has_for_nothing_is_said_beside_the_list_price() -> None:
+    idle = Idle(polled_fifo_queues=12, dashboards=4, alarm_metrics=3, alarms=3, custom_metrics=14)
+    found = {item.what: item.allowance for item in idle_items(dataclasses.replace(FLEET, idle=idle))}
+    # A million of 7.884 million calls, three of four dashboards, all of three alarms, ten of 14 metrics.
+    assert found["SQS: polls of FIFO queues"] == pytest.approx(0.5)
+    assert found["CloudWatch: dashboards"] == pytest.approx(9.0)
+    assert found["CloudWatch: alarms"] == pytest.approx(0.3)
+    assert found["CloudWatch: custom metrics"] == pytest.approx(3.0)
+
+
 def test_delayed_tasks_are_held_in_place_for_what_no_tier_fits() -> None:
     tiers = (1, 15, 120, 480, 900)
     assert delays.hops(tiers, 480) == [(480, 0)]

@@ -46,7 +46,8 @@ def test_the_first_model_serves_and_is_counted() -> None:
         # 100 tokens at 10 dollars and 20 at 50 a million.
         assert served.cost_micros == 2000
         assert 90 <= served.latency_ms <= 110
-        expected = {"model_calls": 1, "input_tokens": 100, "output_tokens": 20, "cost_usd": 0.002}
+        counted = {"input_tokens": 100, "output_tokens": 20, "cost_usd": 0.002}
+        expected = {"model_calls": 1, **counted, "models": {"large": {"calls": 1, **counted}}}
         assert attempt.meter.to_json() == expected
 
     run(world, work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flotilla.events import Event, Kind
+from flotilla.primitives.canary import CANARY_AGENT
 from flotilla.services.task_metrics import TaskMetrics
 from tests.fakes.metrics import MemoryMetrics
 from tests.logs import START_MS, LogBuilder, log_of
@@ -102,6 +103,14 @@ def test_models_and_compute_are_what_a_task_costs() -> None:
     metrics = told(builder.events)
     assert metrics.sum("CostUsd", agent="sample.echo", **{"class": "default"}) == 0.875
     assert metrics.values("PeakMemory", lane="standard") == [91, 93]
+
+
+def test_canaries_are_no_clients_tasks_and_are_not_counted_among_them() -> None:
+    builder = LogBuilder()
+    builder.add(Kind.ACCEPTED, actor="canary", agent=CANARY_AGENT)
+    builder.add(Kind.STARTED, attempt=1)
+    builder.add(Kind.SUCCEEDED, attempt=1)
+    assert told(builder.events).names() == set()
 
 
 def test_runs_of_workflows_are_not_counted() -> None:

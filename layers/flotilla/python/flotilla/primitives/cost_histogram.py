@@ -73,7 +73,7 @@ class CostHistogram:
         return min(1.0, made / whole)
 
     def tasks_for(self, cost_share: float) -> float | None:
-        """What part of the tasks, the dearest first, made so much of the whole cost; None where nothing cost a thing."""
+        """What part of the tasks, the dearest first, made so much of the whole cost; None where nothing had a cost."""
         whole = self.nanos
         if whole <= 0:
             return None

@@ -169,7 +169,7 @@ def _call(policy: ScalingPolicy, bounds: LaneBounds, load: LaneLoad, scale: Lane
     raised_ms, lowered_ms, calm_ms = (min(at, now_ms) for at in (scale.raised_ms, scale.lowered_ms, scale.calm_ms))
     scale = replace(scale, raised_ms=raised_ms, lowered_ms=lowered_ms)
     has = scale.concurrency
-    needed, enough = _demand(bounds, load, has, _running(load, scale, now_ms))
+    needed, enough = _demand(bounds, load, has, _running(load, max(raised_ms, lowered_ms), now_ms))
     called, wanted = has, min(has, enough)
     if needed > has * RAISE_ABOVE:
         # Within the cooldown only what had been called for before, and could not be had.
@@ -188,10 +188,9 @@ def _call(policy: ScalingPolicy, bounds: LaneBounds, load: LaneLoad, scale: Lane
     return replace(scale, concurrency=called, wanted=wanted, calm_ms=calm_ms)
 
 
-def _running(load: LaneLoad, scale: LaneScale, now_ms: int) -> int | None:
-    """How many run, if what is known of it is of after the last change."""
-    changed_ms = min(now_ms, max(scale.raised_ms, scale.lowered_ms))
-    return load.running if now_ms - changed_ms >= _METRIC_MS or not changed_ms else None
+def _running(load: LaneLoad, changed_ms: int, now_ms: int) -> int | None:
+    """How many run, if what is known of it is of after a change."""
+    return load.running if not changed_ms or now_ms - min(changed_ms, now_ms) >= _METRIC_MS else None
 
 
 def _demand(bounds: LaneBounds, load: LaneLoad, has: int, running: int | None) -> tuple[int, int]:
@@ -248,7 +247,7 @@ def _reserve(
         left -= own
     reserved = {}
     for name, goal in goals.items():
-        scale, running = scales[name], _running(loads[name], scales[name], now_ms)
+        scale, running = scales[name], _running(loads[name], scales[name].lowered_ms, now_ms)
         # What may still run has a place: all that the mapping had until now, and what is known or thought to run.
         settled = now_ms - min(scale.lowered_ms, now_ms) >= policy.settle_ms or not scale.lowered_ms
         used = running if running is not None else (0 if settled else scale.reserved)

@@ -19,6 +19,7 @@ from typing import Any
 
 from flotilla.events import Event, Kind
 from flotilla.metric_ports import Metrics
+from flotilla.primitives.canary import CANARY_AGENT
 from flotilla.workflows.order import is_run
 
 EVERYBODY = "default"
@@ -58,8 +59,10 @@ class TaskMetrics:
             since_seq: What is before it has been counted.
         """
         accepted = log[0].body
-        if is_run(accepted["agent"]):
-            return  # Step Functions counts its executions
+        # Step Functions counts its executions; and canaries have metrics of their own, and are no clients' work: a
+        # fleet that only they keep busy is idle, and pays for no metric of tasks.
+        if is_run(accepted["agent"]) or accepted["agent"] == CANARY_AGENT:
+            return
         by = {"lane": str(accepted["lane"]), "agent": str(accepted["agent"])}
         of_class = {"class": self._classes.get(accepted["tenant"], EVERYBODY)}
         for event in log[since_seq:]:
