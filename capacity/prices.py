@@ -1,7 +1,8 @@
 """List prices, us-east-1, November 2026, in dollars: the one place where they stand.
 
 What is counted by the call or the unit has its price for a million; the rest says of what. No free tier but what is
-named as free, no discount for volume, no savings plan, no tax. Transfer to the internet is not in it: answers are small.
+named as free, no discount for volume, no savings plan, no tax. Transfer to the internet is not in it, as answers are
+small.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def test_who_asks_for_no_broadcasts_gets_none(tmp_path: Path) -> None:
     quiet = Templates(synthesize(tmp_path / "out", settings=settings))
     assert not quiet.resources("AWS::Events::EventBus")
     topics = [topic.properties["TopicName"] for topic in quiet.resources("AWS::SNS::Topic")]
-    assert topics == ["flotilla-alarms"]
+    assert sorted(topics) == ["flotilla-alarms", "flotilla-pages"]
     told = BroadcasterSettings.from_environment(environment(quiet, "flotilla-broadcaster")).broadcast
     assert (told.event_bus, told.topic_arn) == (None, None)
     actions = {action for action, _ in allowed(quiet, "flotilla-broadcaster")}

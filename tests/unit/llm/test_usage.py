@@ -17,7 +17,8 @@ def test_calls_are_added_up() -> None:
     meter = UsageMeter()
     for _ in range(3):
         meter.count(SERVED)
-    assert meter.to_json() == {"model_calls": 3, "input_tokens": 21, "output_tokens": 9, "cost_usd": 0.003702}
+    counted = {"input_tokens": 21, "output_tokens": 9, "cost_usd": 0.003702}
+    assert meter.to_json() == {"model_calls": 3, **counted, "models": {"b": {"calls": 3, **counted}}}
 
 
 def test_the_first_failovers_are_kept() -> None:
