@@ -15,6 +15,7 @@ from capacity.demand import Demand
 from capacity.demands import calls_of_a_send, demands, way_of
 from capacity.fleet_shape import MILLION, SECONDS_IN_MONTH, FleetShape, LaneLoad, LaneShape
 from capacity.idle import IdleItem, idle_items
+from capacity.quotas import Quota
 from capacity.sharding import Sharding, sharding
 from capacity.task_units import Way
 
@@ -81,12 +82,15 @@ class Plan:
 
     @property
     def to_raise(self) -> tuple[Demand, ...]:
-        """Quotas of AWS to be raised before the load comes."""
-        return tuple(
-            demand
-            for demand in self.demands
-            if demand.quota is not None and demand.quota.adjustable and demand.needed > demand.quota.default
-        )
+        """Quotas of AWS to be raised before the load comes: of each the demand that asks for the most."""
+        most: dict[Quota, Demand] = {}
+        for demand in self.demands:
+            quota = demand.quota
+            if quota is None or not quota.adjustable or demand.needed <= quota.default:
+                continue
+            if quota not in most or demand.needed > most[quota].needed:
+                most[quota] = demand
+        return tuple(most.values())
 
     @property
     def monthly_usd(self) -> float:
