@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections.abc import Sequence
 
+import pytest
+
 from flotilla.broadcast import Notice
 from flotilla.circuit_ports import Transition
 from flotilla.primitives.circuit import CircuitRecord, CircuitState
@@ -32,6 +34,14 @@ def test_a_step_is_published_and_counted() -> None:
     (notice,) = bus.published
     assert (notice.id, notice.type, notice.at_ms) == (f"{CRM}-1", "circuit.open", clock.now_ms())
     assert metrics.counted("CircuitOpened", circuit=CRM) == 1
+
+
+@pytest.mark.parametrize("state", CircuitState)
+def test_every_step_is_counted_as_what_it_leads_to(state: CircuitState) -> None:
+    step = Transition(CRM, CircuitRecord(), CircuitRecord(version=1, state=state))
+    bus, metrics = MemoryPublisher(), MemoryMetrics()
+    asyncio.run(ToldTransitions(bus, metrics, ManualClock()).tell(step))
+    assert len(metrics.names()) == len(bus.published) == 1
 
 
 def test_a_notice_says_what_became_of_the_circuit_and_why() -> None:

@@ -26,6 +26,7 @@ _COUNTED_AS = {
     CircuitState.CLOSED: "CircuitClosed",
     CircuitState.OPEN: "CircuitOpened",
     CircuitState.HALF_OPEN: "CircuitHalfOpened",
+    CircuitState.RAMPING: "CircuitRamping",
 }
 """The metric of each step, by what it leads to."""
 
