@@ -239,6 +239,13 @@ def test_reserved_covers_the_mapping_and_the_pool_covers_all_after_every_single_
             assert scale == scales[name]
 
 
+def test_a_lane_that_somebody_lowered_is_not_raised_because_it_had_called_for_more() -> None:
+    bounds = {"first": LaneBounds(minimum=4, share=6, maximum=6, batch_size=1, objective_ms=30_000)}
+    scales = {"first": LaneScale(concurrency=5, reserved=5, wanted=6, calm_ms=1)}
+    decided = decide(ScalingPolicy(pool=8), bounds, {"first": LaneLoad(waiting=0, in_flight=0)}, scales, NOW)
+    assert decided["first"].concurrency <= 5
+
+
 @given(fleets(), loads_of_three, st.integers(0, 50_000))
 def test_more_backlog_never_gives_fewer(
     fleet: tuple[ScalingPolicy, dict[str, LaneBounds], dict[str, LaneScale]], loads: dict[str, LaneLoad], more: int

@@ -177,7 +177,8 @@ def _call(policy: ScalingPolicy, bounds: LaneBounds, load: LaneLoad, scale: Lane
         wanted = needed if cooled else min(needed, max(scale.wanted, has))
         called, calm_ms = max(has, wanted), 0
     elif enough < has * LOWER_BELOW and has > bounds.minimum:
-        wanted = max(enough, scale.wanted if calm_ms else 0)
+        # No more than it has: it may have had more when it called for that, before somebody else changed it.
+        wanted = min(has, max(enough, scale.wanted if calm_ms else 0))
         calm_ms = calm_ms or now_ms
         if now_ms - max(calm_ms, raised_ms, lowered_ms) >= policy.lower_cooldown_ms - _JITTER_MS:
             # By half at the most: smaller batches end sooner, so what is seen of them is too little for larger ones.
